@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/http.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "common/interrupt.h"
+
+#define CONNECT_TIMEOUT 15
+#define STALL_TIMEOUT   20
+#define TRIES           4
+#define REDIRECTS_MAX   5
+#define BACKOFF_FIRST   250   /* ms */
+#define BACKOFF_MAX     15000 /* ms */
+#define RETRY_AFTER_MAX 120   /* s */
+
+/* ---- URLs ---- */
+
+static const char vmnetx_prefix[] = "vmnetx+";
+
+static const char *without_prefix(const char *text)
+{
+    size_t len = sizeof vmnetx_prefix - 1;
+    return strncasecmp(text, vmnetx_prefix, len) == 0 ? text + len : text;
+}
+
+bool nx_http_is_url(const char *text)
+{
+    text = without_prefix(text);
+    return strncasecmp(text, "http://", 7) == 0 || strncasecmp(text, "https://", 8) == 0;
+}
+
+static inline void nx_auto_curlu(CURLU **u)
+{
+    curl_url_cleanup(*u);
+}
+
+int nx_http_normalize_url(const char *text, char **ret_url, struct nx_error *err)
+{
+    if (!nx_http_is_url(text))
+        return nx_fail(err, NX_ERR_USAGE, "%.200s: not an http:// or https:// URL", text);
+    NX_AUTO(curlu) CURLU *u = curl_url();
+    char *url = NULL;
+    if (!u)
+        return nx_fail_errno(err, "URL");
+    CURLUcode code = curl_url_set(u, CURLUPART_URL, without_prefix(text), 0);
+    if (code == CURLUE_OK)
+        code = curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0);
+    if (code == CURLUE_OK)
+        code = curl_url_get(u, CURLUPART_URL, &url, 0);
+    if (code != CURLUE_OK)
+        return nx_fail(err, NX_ERR_USAGE, "%.200s: %s", text, curl_url_strerror(code));
+    *ret_url = strdup(url);
+    curl_free(url);
+    return *ret_url ? 0 : nx_fail_errno(err, "URL");
+}
+
+const char *nx_http_display_url(const char *url, char text[static 512])
+{
+    NX_AUTO(curlu) CURLU *u = curl_url();
+    char *clean = NULL;
+    if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        curl_url_set(u, CURLUPART_USER, NULL, 0) == CURLUE_OK &&
+        curl_url_set(u, CURLUPART_PASSWORD, NULL, 0) == CURLUE_OK)
+        curl_url_get(u, CURLUPART_URL, &clean, 0);
+    snprintf(text, 512, "%s", clean ? clean : "(unreadable URL)");
+    curl_free(clean);
+    return text;
+}
+
+/* ---- what the server says ---- */
+
+/* "bytes FIRST-LAST/TOTAL" is what was asked for, or its front if the file is shorter. */
+static void read_content_range(struct nx_http_request *request, const char *value)
+{
+    uint64_t first, last, total;
+    int end = 0;
+    if (sscanf(value, "bytes %" SCNu64 "-%" SCNu64 "/%" SCNu64 "%n", &first, &last, &total, &end) !=
+            3 ||
+        value[end] != 0)
+        return;
+    uint64_t wanted_last = request->offset + request->length - 1;
+    if (request->may_be_short && total > 0 && wanted_last >= total)
+        wanted_last = total - 1;
+    request->have_range = first == request->offset && last == wanted_last && last < total;
+    request->total = total;
+}
+
+static void read_header(struct nx_http_request *request, const char *name, const char *value)
+{
+    if (strcasecmp(name, "content-range") == 0)
+        read_content_range(request, value);
+    else if (strcasecmp(name, "content-encoding") == 0)
+        snprintf(request->content_encoding, sizeof request->content_encoding, "%s", value);
+    else if (strcasecmp(name, "etag") == 0 && value[0] == '"' &&
+             strlen(value) < sizeof request->etag)
+        strcpy(request->etag, value);
+    else if (strcasecmp(name, "retry-after") == 0 && isdigit((unsigned char)value[0]))
+        request->retry_after = (unsigned)strtoul(value, NULL, 10);
+}
+
+static void forget_answer(struct nx_http_request *request)
+{
+    request->body.len = 0;
+    request->status = 0;
+    request->have_range = false;
+    request->total = 0;
+    request->etag[0] = 0;
+    request->content_encoding[0] = 0;
+    request->retry_after = 0;
+    request->body_checked = false;
+}
+
+static size_t on_header(char *data, size_t size, size_t n, void *opaque)
+{
+    struct nx_http_request *request = opaque;
+    size_t len = size * n;
+    char line[1024];
+    if (len >= sizeof line)
+        return len; /* none of those we read */
+    memcpy(line, data, len);
+    line[len] = 0;
+    line[strcspn(line, "\r\n")] = 0;
+    if (strncmp(line, "HTTP/", 5) == 0) {
+        forget_answer(request); /* of a redirect, or an interim one, before this */
+        request->status = strtol(line + strcspn(line, " "), NULL, 10);
+        return len;
+    }
+    char *colon = strchr(line, ':');
+    if (!colon)
+        return len;
+    *colon = 0;
+    const char *value = colon + 1;
+    read_header(request, line, value + strspn(value, " \t"));
+    return len;
+}
+
+/* What a status and headers mean before a byte of the body is taken. */
+static int judge_answer(struct nx_http_request *request, struct nx_error *err)
+{
+    switch (request->status) {
+    case 206:
+        break;
+    case 200:
+        return nx_fail(err, NX_ERR_SERVER,
+                       request->if_range_etag
+                           ? "the file has changed on the server, or the server ignores ranges"
+                           : "the server ignores ranges: it must answer a Range request with 206, "
+                             "not 200 (admins: nxserve config prints what to set)");
+    case 404:
+    case 410:
+        return nx_fail(err, NX_ERR_SERVER, "not found (HTTP status %ld)", request->status);
+    case 401:
+    case 403:
+        return nx_fail(err, NX_ERR_SERVER, "access denied (HTTP status %ld)", request->status);
+    case 416:
+        return nx_fail(err, NX_ERR_SERVER,
+                       "no bytes at offset %" PRIu64
+                       " (HTTP status 416): the file there is empty, truncated or another one",
+                       request->offset);
+    default:
+        /* Time-outs, too many requests, and the server's own troubles pass; the rest does not. */
+        return nx_fail(err,
+                       request->status == 408 || request->status == 429 || request->status >= 500
+                           ? NX_ERR_NETWORK
+                           : NX_ERR_SERVER,
+                       "HTTP status %ld", request->status);
+    }
+    if (request->content_encoding[0] && strcasecmp(request->content_encoding, "identity") != 0)
+        return nx_fail(err, NX_ERR_SERVER,
+                       "the server compresses (Content-Encoding: %s): switch that off for packages",
+                       request->content_encoding);
+    if (!request->have_range)
+        return nx_fail(err, NX_ERR_SERVER, "the server's Content-Range is not what was asked for");
+    return 0;
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *opaque)
+{
+    struct nx_http_request *request = opaque;
+    size_t len = size * n;
+    if (!request->body_checked && judge_answer(request, &request->err) < 0)
+        return 0;
+    request->body_checked = true;
+    if (nx_buffer_add(&request->body, data, len, NULL) < 0) {
+        nx_fail(&request->err, NX_ERR_SERVER, "the server sends more bytes than were asked for");
+        return 0;
+    }
+    return len;
+}
+
+/* ---- one request ---- */
+
+static int set_headers(CURL *easy, struct nx_http_request *request, struct nx_error *err)
+{
+    char if_range[sizeof request->etag + 16];
+    struct curl_slist *list = curl_slist_append(NULL, "Accept-Encoding: identity");
+    if (list && request->if_range_etag) {
+        snprintf(if_range, sizeof if_range, "If-Range: %s", request->if_range_etag);
+        struct curl_slist *more = curl_slist_append(list, if_range);
+        if (!more)
+            curl_slist_free_all(list);
+        list = more;
+    }
+    if (!list)
+        return nx_fail_errno(err, "HTTP headers");
+    curl_slist_free_all(request->headers);
+    request->headers = list;
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
+    return 0;
+}
+
+int nx_http_prepare(CURL *easy, const char *url, const struct nx_http_options *options,
+                    struct nx_http_request *request, struct nx_error *err)
+{
+    forget_answer(request);
+    request->err = (struct nx_error)NX_ERROR_INIT;
+    request->curl_text[0] = 0;
+    if (set_headers(easy, request, err) < 0)
+        return -1;
+    char range[64];
+    snprintf(range, sizeof range, "%" PRIu64 "-%" PRIu64, request->offset,
+             request->offset + request->length - 1);
+    long connect_timeout = options->connect_timeout ? options->connect_timeout : CONNECT_TIMEOUT;
+    long stall_timeout = options->stall_timeout ? options->stall_timeout : STALL_TIMEOUT;
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_RANGE, range);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
+    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "nxpk/" NX_VERSION);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, connect_timeout);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, stall_timeout);
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->curl_text);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, options->insecure ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, options->insecure ? 0L : 2L);
+    if (options->ca_file)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file);
+    return 0;
+}
+
+/* What curl itself says: the wire may do better next time; a certificate or a URL will not. */
+static enum nx_errcode classify_curl(CURLcode code)
+{
+    switch (code) {
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_URL_MALFORMAT:
+    case CURLE_TOO_MANY_REDIRECTS:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_LOGIN_DENIED:
+    case CURLE_WRITE_ERROR:
+        return NX_ERR_SERVER;
+    case CURLE_OUT_OF_MEMORY:
+    case CURLE_FAILED_INIT:
+        return NX_ERR_SYSTEM;
+    default:
+        return NX_ERR_NETWORK;
+    }
+}
+
+static int judge(CURLcode code, struct nx_http_request *request, struct nx_error *err)
+{
+    if (request->err.code != NX_OK) { /* a callback has stopped the transfer, and said why */
+        if (err)
+            *err = request->err;
+        return -1;
+    }
+    if (code == CURLE_PEER_FAILED_VERIFICATION)
+        return nx_fail(err, NX_ERR_SERVER, "%s (--ca-cert FILE names another authority)",
+                       request->curl_text[0] ? request->curl_text : curl_easy_strerror(code));
+    if (code != CURLE_OK)
+        return nx_fail(err, classify_curl(code), "%s",
+                       request->curl_text[0] ? request->curl_text : curl_easy_strerror(code));
+    if (judge_answer(request, err) < 0)
+        return -1;
+    uint64_t want = request->length;
+    if (request->may_be_short && request->total - request->offset < want)
+        want = request->total - request->offset;
+    if (request->body.len != want)
+        return nx_fail(err, NX_ERR_NETWORK, "got %zu of %" PRIu64 " bytes", request->body.len,
+                       want);
+    return 0;
+}
+
+int nx_http_finish(CURL *easy, const char *url, CURLcode code, struct nx_http_request *request,
+                   struct nx_error *err)
+{
+    (void)easy;
+    if (judge(code, request, err) == 0)
+        return 0;
+    char text[512];
+    return nx_fail_while(err, "%s", nx_http_display_url(url, text));
+}
+
+void nx_http_request_release(struct nx_http_request *request)
+{
+    nx_buffer_release(&request->body);
+    curl_slist_free_all(NX_STEAL(request->headers));
+}
+
+/* ---- one request, waited for ---- */
+
+unsigned nx_http_backoff_ms(unsigned n, unsigned retry_after)
+{
+    unsigned ms = n > 6 ? BACKOFF_MAX : BACKOFF_FIRST << (n ? n - 1 : 0);
+    if (ms > BACKOFF_MAX)
+        ms = BACKOFF_MAX;
+    unsigned random = 0;
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) == sizeof random)
+        ms += random % (ms / 4 + 1);
+    unsigned least = (retry_after < RETRY_AFTER_MAX ? retry_after : RETRY_AFTER_MAX) * 1000;
+    return ms < least ? least : ms;
+}
+
+static void wait_ms(unsigned ms)
+{
+    struct timespec left = { ms / 1000, (long)(ms % 1000) * 1000000 };
+    nanosleep(&left, NULL); /* a signal ends it early, and the caller looks */
+}
+
+static int stop_when_interrupted(void *opaque, curl_off_t a, curl_off_t b, curl_off_t c,
+                                 curl_off_t d)
+{
+    return nx_interrupted();
+}
+
+static inline void nx_auto_easy(CURL **easy)
+{
+    curl_easy_cleanup(*easy);
+}
+
+int nx_http_get(const char *url, const struct nx_http_options *options,
+                struct nx_http_request *request, struct nx_error *err)
+{
+    NX_AUTO(easy) CURL *easy = curl_easy_init();
+    if (!easy)
+        return nx_fail(err, NX_ERR_SYSTEM, "%s: curl cannot start", url);
+    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, stop_when_interrupted);
+    unsigned tries = options->tries ? options->tries : TRIES;
+    for (unsigned n = 1;; n++) {
+        struct nx_error failure = NX_ERROR_INIT;
+        if (nx_http_prepare(easy, url, options, request, err) < 0)
+            return -1;
+        CURLcode code = curl_easy_perform(easy);
+        if (nx_check_interrupt(err) < 0)
+            return -1;
+        if (nx_http_finish(easy, url, code, request, &failure) == 0)
+            return 0;
+        if (failure.code != NX_ERR_NETWORK || n == tries) {
+            if (err)
+                *err = failure;
+            return -1;
+        }
+        wait_ms(nx_http_backoff_ms(n, request->retry_after));
+        if (nx_check_interrupt(err) < 0)
+            return -1;
+    }
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/interrupt.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int sig)
+{
+    if (interrupted)
+        _exit(128 + sig);
+    interrupted = 1;
+}
+
+void nx_interrupt_install(void)
+{
+    struct sigaction action = { .sa_handler = on_signal };
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+bool nx_interrupted(void)
+{
+    return interrupted;
+}
+
+int nx_check_interrupt(struct nx_error *err)
+{
+    return interrupted ? nx_fail(err, NX_ERR_CANCELLED, "interrupted") : 0;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* Ctrl-C for programs that work in loops: the first SIGINT, SIGTERM or SIGHUP
+ * sets a flag that the loops look at, so that everything is undone on the way
+ * out; a second one ends the process at once.
+ */
+#ifndef NX_COMMON_INTERRUPT_H
+#define NX_COMMON_INTERRUPT_H
+
+#include <stdbool.h>
+
+#include "common/error.h"
+
+/* Install the handlers (without SA_RESTART, so that blocking calls return EINTR) and ignore SIGPIPE. */
+void nx_interrupt_install(void);
+
+bool nx_interrupted(void);
+
+/* 0, or -1 with NX_ERR_CANCELLED ("interrupted") once a signal has come. */
+int nx_check_interrupt(struct nx_error *err);
+
+#endif

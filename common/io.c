@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int nx_pread_full(int fd, void *buf, size_t n, uint64_t offset, const char *name,
+                  struct nx_error *err)
+{
+    for (size_t got = 0; got < n;) {
+        ssize_t r = pread(fd, (char *)buf + got, n - got, (off_t)(offset + got));
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return nx_fail_errno(err, "%s: reading at offset %" PRIu64, name, offset + got);
+        if (r == 0)
+            return nx_fail(err, NX_ERR_FORMAT,
+                           "%s: ends at %" PRIu64 ", wanted %zu bytes at offset %" PRIu64, name,
+                           offset + got, n, offset);
+        got += (size_t)r;
+    }
+    return 0;
+}
+
+int nx_pwrite_full(int fd, const void *buf, size_t n, uint64_t offset, const char *name,
+                   struct nx_error *err)
+{
+    for (size_t put = 0; put < n;) {
+        ssize_t r = pwrite(fd, (const char *)buf + put, n - put, (off_t)(offset + put));
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return nx_fail_errno(err, "%s: writing at offset %" PRIu64, name, offset + put);
+        put += (size_t)r;
+    }
+    return 0;
+}
+
+int nx_write_full(int fd, const void *buf, size_t n, const char *name, struct nx_error *err)
+{
+    for (size_t put = 0; put < n;) {
+        ssize_t r = write(fd, (const char *)buf + put, n - put);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return nx_fail_errno(err, "%s: writing", name);
+        put += (size_t)r;
+    }
+    return 0;
+}
+
+int nx_read_file(const char *path, size_t max, struct nx_buffer *ret_buf, struct nx_error *err)
+{
+    NX_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return nx_fail_errno(err, "%s", path);
+    NX_AUTO_BUFFER struct nx_buffer buf = NX_BUFFER_INIT(max + 1);
+    for (;;) {
+        /* One byte more than the file: enough to see its end, and room for the NUL. */
+        size_t room = max + 1 - buf.len < 65536 ? max + 1 - buf.len : 65536;
+        if (nx_buffer_reserve(&buf, room, err) < 0)
+            return nx_fail_while(err, "%s", path);
+        ssize_t r = read(fd, buf.data + buf.len, room);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return nx_fail_errno(err, "%s", path);
+        if (r == 0)
+            break;
+        buf.len += (size_t)r;
+        if (buf.len > max)
+            return nx_fail(err, NX_ERR_FORMAT, "%s: larger than %zu bytes", path, max);
+    }
+    buf.data[buf.len] = 0;
+    *ret_buf = buf;
+    nx_buffer_init(&buf, 0);
+    return 0;
+}
+
+int nx_newfile_open(struct nx_newfile *file, const char *path, mode_t mode, struct nx_error *err)
+{
+    *file = (struct nx_newfile)NX_NEWFILE_INIT;
+    file->path = strdup(path);
+    if (!file->path || asprintf(&file->temp, "%s.XXXXXX.tmp", path) < 0) {
+        file->temp = NULL;
+        nx_newfile_release(file);
+        return nx_fail_errno(err, "%s", path);
+    }
+    file->fd = mkostemps(file->temp, 4, O_CLOEXEC);
+    if (file->fd < 0) {
+        nx_fail_errno(err, "%s: cannot create it", path);
+        free(NX_STEAL(file->temp));
+        nx_newfile_release(file);
+        return -1;
+    }
+    mode_t mask = umask(0);
+    umask(mask);
+    if (fchmod(file->fd, mode & ~mask) < 0) {
+        nx_fail_errno(err, "%s: mode", path);
+        nx_newfile_release(file);
+        return -1;
+    }
+    return 0;
+}
+
+static int sync_parent(const char *path, struct nx_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = slash ? (slash == path ? 1 : (size_t)(slash - path)) : 1;
+    NX_AUTO_FREE char *dir = strndup(slash ? path : ".", len);
+    if (!dir)
+        return nx_fail_errno(err, "%s", path);
+    NX_AUTO_FD int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL && errno != EROFS))
+        return nx_fail_errno(err, "%s", dir);
+    return 0;
+}
+
+int nx_newfile_commit(struct nx_newfile *file, struct nx_error *err)
+{
+    if (fsync(file->fd) < 0)
+        return nx_fail_errno(err, "%s: fsync", file->path);
+    if (rename(file->temp, file->path) < 0)
+        return nx_fail_errno(err, "%s: rename", file->path);
+    free(NX_STEAL(file->temp));
+    return sync_parent(file->path, err);
+}
+
+void nx_newfile_release(struct nx_newfile *file)
+{
+    if (file->fd >= 0)
+        close(nx_steal_fd(&file->fd));
+    if (file->temp)
+        unlink(file->temp);
+    free(NX_STEAL(file->temp));
+    free(NX_STEAL(file->path));
+}
+
+int nx_write_file(const char *path, mode_t mode, const void *data, size_t len, struct nx_error *err)
+{
+    NX_AUTO_NEWFILE struct nx_newfile file = NX_NEWFILE_INIT;
+    if (nx_newfile_open(&file, path, mode, err) < 0)
+        return -1;
+    if (nx_write_full(file.fd, data, len, path, err) < 0)
+        return -1;
+    return nx_newfile_commit(&file, err);
+}

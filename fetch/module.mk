@@ -1,0 +1,7 @@
+# nxfetch: transport, cache, engine, FUSE; QEMU, QMP, trust, instances.
+fetch_SRCS := $(filter-out fetch/nxfetch.c,$(wildcard fetch/*.c))
+fetch_PKGS := fuse3 lmdb jansson libseccomp
+PROGRAMS += nxfetch
+nxfetch_MAIN := fetch/nxfetch.c
+nxfetch_USES := fetch formats common
+nxfetch_HELP := fetch/nxfetch.help

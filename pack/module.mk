@@ -1,0 +1,11 @@
+# nxpack and nxref: from a libvirt domain and its disks to a package.
+pack_SRCS := $(filter-out pack/nxpack.c pack/nxref.c,$(wildcard pack/*.c))
+pack_PKGS := libnbd lmdb jansson
+pack_LIBS := -lmagic
+PROGRAMS += nxpack nxref
+nxpack_MAIN := pack/nxpack.c
+nxpack_USES := pack formats common
+nxpack_HELP := pack/nxpack.help
+nxref_MAIN := pack/nxref.c
+nxref_USES := pack formats common
+nxref_HELP := pack/nxref.help
