@@ -163,12 +163,12 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(B) bash tests/bench/run.sh $(T)
 
+SERVER_CONFIGS := nginx apache lighttpd caddy
 install: all
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(DATADIR)/nginx $(DESTDIR)$(DATADIR)/apache
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(SERVER_CONFIGS:%=$(DESTDIR)$(DATADIR)/%)
 	install -m 755 $(PROGRAMS:%=$(B)/%) $(DESTDIR)$(BINDIR)
 	install -m 644 $(MANPAGES) $(DESTDIR)$(MANDIR)/man1
-	install -m 644 nginx/*.conf $(DESTDIR)$(DATADIR)/nginx
-	install -m 644 apache/*.conf $(DESTDIR)$(DATADIR)/apache
+	$(foreach s,$(SERVER_CONFIGS),install -m 644 $(s)/* $(DESTDIR)$(DATADIR)/$(s);)
 
 uninstall:
 	rm -f $(PROGRAMS:%=$(DESTDIR)$(BINDIR)/%) $(PROGRAMS:%=$(DESTDIR)$(MANDIR)/man1/%.1)

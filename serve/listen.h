@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* The socket that a server listens on. */
+#ifndef NX_SERVE_LISTEN_H
+#define NX_SERVE_LISTEN_H
+
+#include <stdint.h>
+
+#include "common/error.h"
+
+/* Listen on a numeric address or host name, and a TCP port; 0: one that the kernel chooses.
+ * *ret_fd is to be closed; *ret_port is the port that it is.
+ */
+int nx_listen(const char *address, uint16_t port, int *ret_fd, uint16_t *ret_port,
+              struct nx_error *err);
+
+#endif

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* nxserve: options, and which of its three jobs to do: serve a directory, answer one CGI
+ * request, or print another server's configuration.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/buffer.h"
+#include "common/embed.h"
+#include "common/interrupt.h"
+#include "common/io.h"
+#include "common/log.h"
+#include "serve/cgi.h"
+#include "serve/server.h"
+#include "serve/snippet.h"
+
+NX_EMBED(help_text, "serve/nxserve.help");
+
+#define SNIPPET_MAX 65536
+
+struct options {
+    struct nx_server_options server;
+    const char *port_file;
+};
+
+enum { OPT_PORT_FILE = 256, OPT_TLS_CERT, OPT_TLS_KEY, OPT_VERSION };
+
+static const char short_options[] = "l:p:qvh";
+static const struct option long_options[] = {
+    { "listen", required_argument, NULL, 'l' },
+    { "port", required_argument, NULL, 'p' },
+    { "port-file", required_argument, NULL, OPT_PORT_FILE },
+    { "tls-cert", required_argument, NULL, OPT_TLS_CERT },
+    { "tls-key", required_argument, NULL, OPT_TLS_KEY },
+    { "quiet", no_argument, NULL, 'q' },
+    { "verbose", no_argument, NULL, 'v' },
+    { "help", no_argument, NULL, 'h' },
+    { "version", no_argument, NULL, OPT_VERSION },
+    { NULL, 0, NULL, 0 },
+};
+
+static int try_help(void)
+{
+    fprintf(stderr, "Try 'nxserve --help'.\n");
+    return 2;
+}
+
+static int usage_error(const struct nx_error *err)
+{
+    nx_log(NX_LOG_ERROR, "%s", err->msg);
+    return try_help();
+}
+
+static int parse_port(const char *text, uint16_t *ret_port, struct nx_error *err)
+{
+    size_t digits = strspn(text, "0123456789");
+    unsigned long port =
+        digits > 0 && digits <= 5 && !text[digits] ? strtoul(text, NULL, 10) : UINT32_MAX;
+    if (port > UINT16_MAX)
+        return nx_fail(err, NX_ERR_USAGE, "--port %s: not a number from 0 to 65535", text);
+    *ret_port = (uint16_t)port;
+    return 0;
+}
+
+static int check_options(const struct options *opt, int n_dirs, struct nx_error *err)
+{
+    if (n_dirs > 1)
+        return nx_fail(err, NX_ERR_USAGE, "more than one directory given");
+    if (!opt->server.tls_cert != !opt->server.tls_key)
+        return nx_fail(err, NX_ERR_USAGE, "--tls-cert and --tls-key need each other");
+    return 0;
+}
+
+static int flush_stdout(struct nx_error *err)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return nx_fail_errno(err, "standard output");
+    return 0;
+}
+
+/* "nxserve config SERVER" */
+static int print_config(int argc, char **argv)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_BUFFER struct nx_buffer text = NX_BUFFER_INIT(SNIPPET_MAX);
+    if (argc != 2) {
+        nx_fail(&err, NX_ERR_USAGE, "config: name one of nginx, apache, lighttpd, caddy");
+        return usage_error(&err);
+    }
+    if (nx_snippet_write(argv[1], &text, &err) < 0)
+        return err.code == NX_ERR_USAGE ? usage_error(&err) : nx_log_failure(&err);
+    fwrite(text.data, 1, text.len, stdout);
+    return flush_stdout(&err) < 0 ? nx_log_failure(&err) : 0;
+}
+
+/* Until Ctrl-C.  The signals are blocked all the time but while waiting, so that none can
+ * come between looking and waiting; the server's threads inherit that and never see one.
+ */
+static int serve(const struct options *opt, const sigset_t *unblocked, struct nx_error *err)
+{
+    NX_AUTO_SERVER struct nx_server *server = NULL;
+    if (nx_server_start(&opt->server, &server, err) < 0)
+        return -1;
+    if (opt->port_file) {
+        char text[16];
+        int len = snprintf(text, sizeof text, "%u\n", nx_server_port(server));
+        if (nx_write_file(opt->port_file, 0644, text, (size_t)len, err) < 0)
+            return nx_fail_while(err, "--port-file");
+    }
+    nx_log(NX_LOG_NOTICE, "serving %s at %s (Ctrl-C ends it)", opt->server.dir,
+           nx_server_url(server));
+    while (!nx_interrupted())
+        sigsuspend(unblocked);
+    if (opt->port_file)
+        unlink(opt->port_file);
+    return 0;
+}
+
+static int serve_until_interrupted(const struct options *opt)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    sigset_t ours, unblocked;
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGINT);
+    sigaddset(&ours, SIGTERM);
+    sigaddset(&ours, SIGHUP);
+    nx_interrupt_install();
+    sigprocmask(SIG_BLOCK, &ours, &unblocked);
+    /* A caller's mask may have them blocked already: they are how we end. */
+    sigdelset(&unblocked, SIGINT);
+    sigdelset(&unblocked, SIGTERM);
+    sigdelset(&unblocked, SIGHUP);
+    return serve(opt, &unblocked, &err) < 0 ? nx_log_failure(&err) : 0;
+}
+
+static int run_cgi(void)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    nx_interrupt_install(); /* a server that hangs up ends us by EPIPE, not by a signal */
+    return nx_cgi_run(STDOUT_FILENO, &err) < 0 ? nx_log_failure(&err) : 0;
+}
+
+/* Does the option end the program by itself?  *ret_status is its status then. */
+static bool answer_option(int c, int *ret_status)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    if (c == 'h')
+        fputs(help_text, stdout);
+    else if (c == OPT_VERSION)
+        puts("nxserve " NX_VERSION);
+    else if (c != '?')
+        return false;
+    if (c == '?')
+        *ret_status = try_help(); /* getopt_long() has said what is wrong */
+    else
+        *ret_status = flush_stdout(&err) < 0 ? nx_log_failure(&err) : 0;
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    nx_log_set_program("nxserve");
+    if (nx_cgi_is_request())
+        return run_cgi();
+
+    struct nx_error err = NX_ERROR_INIT;
+    struct options opt = { .server = { .dir = ".", .address = "127.0.0.1", .port = 8080 } };
+    int status;
+    for (int c; (c = getopt_long(argc, argv, short_options, long_options, NULL)) != -1;) {
+        switch (c) {
+        case 'l':
+            opt.server.address = optarg;
+            break;
+        case 'p':
+            if (parse_port(optarg, &opt.server.port, &err) < 0)
+                return usage_error(&err);
+            break;
+        case OPT_PORT_FILE:
+            opt.port_file = optarg;
+            break;
+        case OPT_TLS_CERT:
+            opt.server.tls_cert = optarg;
+            break;
+        case OPT_TLS_KEY:
+            opt.server.tls_key = optarg;
+            break;
+        case 'q':
+            nx_log_set_level(NX_LOG_WARNING);
+            break;
+        case 'v':
+            nx_log_set_level(nx_log_level() < NX_LOG_INFO ? NX_LOG_INFO : NX_LOG_DEBUG);
+            break;
+        default:
+            if (answer_option(c, &status))
+                return status;
+        }
+    }
+    if (optind < argc && strcmp(argv[optind], "config") == 0)
+        return print_config(argc - optind, argv + optind);
+    if (check_options(&opt, argc - optind, &err) < 0)
+        return usage_error(&err);
+    if (optind < argc)
+        opt.server.dir = argv[optind];
+    return serve_until_interrupted(&opt);
+}
