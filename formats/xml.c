@@ -19,8 +19,13 @@ struct complaint {
 static void keep_first(void *opaque, const xmlError *error)
 {
     struct complaint *c = opaque;
-    if (c->is_set || !error || error->level < XML_ERR_ERROR || !error->message)
+    if (!error || error->level < XML_ERR_ERROR || !error->message)
         return;
+    if (c->is_set) { /* RELAX NG's first words may lack the line, which the next ones have */
+        if (!c->line)
+            c->line = error->line;
+        return;
+    }
     c->is_set = true;
     c->line = error->line;
     snprintf(c->text, sizeof c->text, "%s", error->message);

@@ -32,6 +32,7 @@ static int say(char *buf, size_t size, const char *path, void *opaque)
 
 START_TEST(files)
 {
+    char guess[] = "guess", secret[] = "secret";
     struct nx_error err;
     make_dir();
     NX_AUTO_KEY struct nx_key *key = NULL;
@@ -39,7 +40,7 @@ START_TEST(files)
     NX_AUTO_KEY struct nx_key *public = NULL;
     NX_AUTO_KEY struct nx_key *none = NULL;
     nx_assert_ok(nx_key_generate(&key, &err), err);
-    nx_assert_ok(nx_key_write_private(key, private_path, "secret", &err), err);
+    nx_assert_ok(nx_key_write_private(key, private_path, secret, &err), err);
     nx_assert_ok(nx_key_write_public(key, public_path, &err), err);
     struct stat st;
     ck_assert_int_eq(stat(private_path, &st), 0);
@@ -48,9 +49,9 @@ START_TEST(files)
                     "exists already; a key is never overwritten");
     nx_assert_fails(nx_key_read(private_path, NULL, NULL, &none, &err), err,
                     "the key is encrypted and there is no one to ask");
-    nx_assert_fails(nx_key_read(private_path, say, "guess", &none, &err), err,
+    nx_assert_fails(nx_key_read(private_path, say, guess, &none, &err), err,
                     "the passphrase is wrong");
-    nx_assert_ok(nx_key_read(private_path, say, "secret", &private, &err), err);
+    nx_assert_ok(nx_key_read(private_path, say, secret, &private, &err), err);
     nx_assert_ok(nx_key_read(public_path, NULL, NULL, &public, &err), err);
     ck_assert(nx_key_is_private(private) && !nx_key_is_private(public));
     ck_assert(nx_key_same_public(private, public));

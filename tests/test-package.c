@@ -54,7 +54,7 @@ static void build(const struct nx_key *key, struct nx_manifest *m, struct nx_buf
     ck_assert_mem_eq(out->data + m->domain.offset, domain_xml, m->domain.size);
 }
 
-START_TEST(head)
+START_TEST(head_is_read)
 {
     struct nx_error err;
     NX_AUTO_KEY struct nx_key *key = NULL;
@@ -267,5 +267,5 @@ START_TEST(truncated)
 }
 END_TEST
 
-NX_TEST_MAIN("package", head, every_prefix, every_byte_flipped, bad_manifests, spans_in_order,
-             sign_in_place, truncated)
+NX_TEST_MAIN("package", head_is_read, every_prefix, every_byte_flipped, bad_manifests,
+             spans_in_order, sign_in_place, truncated)
