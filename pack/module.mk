@@ -9,3 +9,7 @@ nxpack_HELP := pack/nxpack.help
 nxref_MAIN := pack/nxref.c
 nxref_USES := pack formats common
 nxref_HELP := pack/nxref.help
+
+EMBEDDERS += pack/nxpack.c pack/nxref.c
+pack_nxpack.c_EMBEDS := pack/nxpack.help
+pack_nxref.c_EMBEDS := pack/nxref.help

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* From a source to the store: read what is not a hole, cut it into chunks, find the zero ones,
+ * hash, compress; on all CPUs, in bounded memory, the same result with any number of threads.
+ */
+#ifndef NX_PACK_INGEST_H
+#define NX_PACK_INGEST_H
+
+#include "pack/source.h"
+#include "pack/store.h"
+
+struct nx_ingest_options {
+    int level; /* of zstd */
+    unsigned threads;
+    uint64_t *progress; /* bytes read so far, of all images; goes to nx_progress_update() */
+};
+
+/* Bytes of source that are not known to be zero. */
+int nx_source_data_size(struct nx_source *source, uint64_t *ret_size, struct nx_error *err);
+
+/* Add an image.  Its size and chunk_size are set; chunks and content get filled in. */
+int nx_ingest(struct nx_source *source, struct nx_image *image, struct nx_store *store,
+              const struct nx_ingest_options *options, struct nx_error *err);
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/* Sizes of pages depend on nothing but the number of their children, digests on the
+ * children's offsets.  So: write the leaves, group pages upward, give every page its offset
+ * from the root down, and then write the upper pages from the bottom up.
+ *
+ * Chunks keep the order in which the store has them.  A boot set that is to stand in
+ * front would change their offsets as add_leaf() takes them from the records.
+ */
+#include "pack/layout.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define UPPER_MAX (UINT64_C(1) << 32) /* bytes of upper pages: those over 2^34 chunks or so */
+
+/* A page of a tree.  Its children are a run of the pages of the level below. */
+struct page {
+    uint64_t number;             /* among its level's: that of its first chunk / 256^(level + 1) */
+    struct nx_index_entry entry; /* its place in the index */
+    size_t first_child;
+    unsigned n_children;
+};
+
+struct level {
+    struct page *pages;
+    size_t count, cap;
+};
+
+struct tree {
+    struct level levels[NX_INDEX_LEVELS_MAX];
+    unsigned n_levels;
+};
+
+struct making {
+    struct nx_layout *layout;
+    struct nx_store *store;
+    struct nx_manifest *manifest;
+    struct tree trees[NX_IMAGES_MAX];
+};
+
+static struct page *add_page(struct level *level, uint64_t number, struct nx_error *err)
+{
+    if (level->count == level->cap) {
+        size_t cap = level->cap ? 2 * level->cap : 64;
+        struct page *pages = reallocarray(level->pages, cap, sizeof *pages);
+        if (!pages) {
+            nx_fail_errno(err, "index");
+            return NULL;
+        }
+        level->pages = pages;
+        level->cap = cap;
+    }
+    struct page *page = &level->pages[level->count++];
+    *page = (struct page){ .number = number };
+    return page;
+}
+
+/* A lone leaf is a root and stands with them; others follow each other in the spool. */
+static int add_leaf(struct making *m, struct tree *tree, uint64_t number,
+                    const struct nx_index_page *leaf, struct nx_error *err)
+{
+    struct page *page = add_page(&tree->levels[0], number, err);
+    if (!page)
+        return -1;
+    NX_AUTO_BUFFER struct nx_buffer bytes = NX_BUFFER_INIT(NX_INDEX_PAGE_MAX);
+    if (nx_index_page_write(leaf, &bytes, err) < 0)
+        return -1;
+    bool lone = tree->n_levels == 1;
+    page->entry.size = (uint32_t)bytes.len;
+    page->entry.offset = lone ? m->layout->upper.len : m->layout->leaves.size;
+    nx_digest_of(bytes.data, bytes.len, &page->entry.digest);
+    page->n_children = leaf->count;
+    return lone ? nx_buffer_add(&m->layout->upper, bytes.data, bytes.len, err)
+                : nx_spool_add(&m->layout->leaves, bytes.data, bytes.len, err);
+}
+
+/* The leaves over the image's records, which begin with number first of the store's. */
+static int make_leaves(struct making *m, const struct nx_image *image, struct tree *tree,
+                       uint64_t first, struct nx_error *err)
+{
+    struct nx_index_page leaf;
+    nx_index_page_start(&leaf, 0);
+    uint64_t number = 0;
+    for (uint64_t i = 0; i < image->chunks; i++) {
+        struct nx_store_record record;
+        if (nx_store_read(m->store, first + i, &record, err) < 0)
+            return -1;
+        uint64_t its_leaf = record.number / NX_INDEX_FANOUT;
+        if (its_leaf != number && leaf.count) {
+            if (add_leaf(m, tree, number, &leaf, err) < 0)
+                return -1;
+            nx_index_page_start(&leaf, 0);
+        }
+        number = its_leaf;
+        nx_index_page_set(&leaf, nx_index_slot(record.number, 0), &record.entry);
+    }
+    if (leaf.count || tree->n_levels == 1) /* an empty image has a root nevertheless */
+        return add_leaf(m, tree, number, &leaf, err);
+    return 0;
+}
+
+/* The pages of a level over those of the level below. */
+static int group_level(struct tree *tree, unsigned n, struct nx_error *err)
+{
+    const struct level *below = &tree->levels[n - 1];
+    struct level *level = &tree->levels[n];
+    for (size_t i = 0; i < below->count; i++) {
+        uint64_t number = below->pages[i].number / NX_INDEX_FANOUT;
+        struct page *page = level->count ? &level->pages[level->count - 1] : NULL;
+        if (!page || page->number != number) {
+            page = add_page(level, number, err);
+            if (!page)
+                return -1;
+            page->first_child = i;
+        }
+        page->n_children++;
+    }
+    bool is_root = n == tree->n_levels - 1;
+    return is_root && level->count == 0 && !add_page(level, 0, err) ? -1 : 0;
+}
+
+static int make_trees(struct making *m, struct nx_error *err)
+{
+    uint64_t first = 0;
+    for (unsigned i = 0; i < m->manifest->n_images; i++) {
+        const struct nx_image *image = &m->manifest->images[i];
+        struct tree *tree = &m->trees[i];
+        tree->n_levels = nx_index_levels(nx_image_chunk_count(image));
+        if (make_leaves(m, image, tree, first, err) < 0)
+            return -1;
+        for (unsigned n = 1; n < tree->n_levels; n++)
+            if (group_level(tree, n, err) < 0)
+                return -1;
+        first += image->chunks;
+    }
+    return 0;
+}
+
+/* Offsets for the upper pages, depth after depth, all images in each.  Lone roots are
+ * there already, and so are first.
+ */
+static uint64_t place_upper(struct making *m)
+{
+    uint64_t at = m->layout->upper.len;
+    for (unsigned depth = 0; depth + 1 < NX_INDEX_LEVELS_MAX; depth++) {
+        for (unsigned i = 0; i < m->manifest->n_images; i++) {
+            struct tree *tree = &m->trees[i];
+            if (depth + 1 >= tree->n_levels) /* its leaves or below them */
+                continue;
+            struct level *level = &tree->levels[tree->n_levels - 1 - depth];
+            for (size_t p = 0; p < level->count; p++) {
+                struct nx_index_entry *entry = &level->pages[p].entry;
+                entry->offset = at;
+                entry->size = (uint32_t)nx_index_page_size(level->pages[p].n_children);
+                at += entry->size;
+            }
+        }
+    }
+    return at;
+}
+
+static void place_leaves(struct making *m, uint64_t base)
+{
+    for (unsigned i = 0; i < m->manifest->n_images; i++) {
+        if (m->trees[i].n_levels == 1)
+            continue;
+        struct level *leaves = &m->trees[i].levels[0];
+        for (size_t p = 0; p < leaves->count; p++)
+            leaves->pages[p].entry.offset += base;
+    }
+}
+
+static int write_upper_page(struct making *m, const struct tree *tree, unsigned n,
+                            struct page *page, struct nx_error *err)
+{
+    struct nx_index_page out;
+    nx_index_page_start(&out, n);
+    for (size_t i = 0; i < page->n_children; i++) {
+        const struct page *child = &tree->levels[n - 1].pages[page->first_child + i];
+        nx_index_page_set(&out, child->number % NX_INDEX_FANOUT, &child->entry);
+    }
+    NX_AUTO_BUFFER struct nx_buffer bytes = NX_BUFFER_INIT(NX_INDEX_PAGE_MAX);
+    if (nx_index_page_write(&out, &bytes, err) < 0)
+        return -1;
+    assert(bytes.len == page->entry.size);
+    nx_digest_of(bytes.data, bytes.len, &page->entry.digest);
+    memcpy(m->layout->upper.data + page->entry.offset, bytes.data, bytes.len);
+    return 0;
+}
+
+/* Children before parents, which hold their digests. */
+static int write_upper(struct making *m, struct nx_error *err)
+{
+    for (unsigned i = 0; i < m->manifest->n_images; i++) {
+        struct tree *tree = &m->trees[i];
+        for (unsigned n = 1; n < tree->n_levels; n++)
+            for (size_t p = 0; p < tree->levels[n].count; p++)
+                if (write_upper_page(m, tree, n, &tree->levels[n].pages[p], err) < 0)
+                    return -1;
+    }
+    return 0;
+}
+
+static void name_roots(struct making *m)
+{
+    for (unsigned i = 0; i < m->manifest->n_images; i++) {
+        const struct tree *tree = &m->trees[i];
+        const struct page *root = &tree->levels[tree->n_levels - 1].pages[0];
+        struct nx_image *image = &m->manifest->images[i];
+        image->root = (struct nx_span){ root->entry.offset, root->entry.size };
+        image->root_digest = root->entry.digest;
+    }
+}
+
+static int make(struct making *m, struct nx_error *err)
+{
+    struct nx_buffer *upper = &m->layout->upper;
+    if (make_trees(m, err) < 0)
+        return -1;
+    uint64_t upper_size = place_upper(m);
+    place_leaves(m, upper_size);
+    if (nx_buffer_reserve(upper, upper_size - upper->len, err) < 0)
+        return nx_fail_while(err, "index");
+    upper->len = upper_size;
+    if (write_upper(m, err) < 0)
+        return -1;
+    name_roots(m);
+    m->manifest->index.size = upper_size + m->layout->leaves.size;
+    m->manifest->chunks.size = m->store->chunks.size;
+    return 0;
+}
+
+int nx_layout_make(struct nx_layout *layout, struct nx_store *store, struct nx_manifest *manifest,
+                   const char *beside, struct nx_error *err)
+{
+    *layout = (struct nx_layout)NX_LAYOUT_INIT;
+    nx_buffer_init(&layout->upper, UPPER_MAX);
+    struct making *m = calloc(1, sizeof *m);
+    if (!m)
+        return nx_fail_errno(err, "index");
+    m->layout = layout;
+    m->store = store;
+    m->manifest = manifest;
+    int ret = nx_spool_open(&layout->leaves, beside, err) < 0 ? -1 : make(m, err);
+    for (unsigned i = 0; i < NX_IMAGES_MAX; i++)
+        for (unsigned n = 0; n < NX_INDEX_LEVELS_MAX; n++)
+            free(m->trees[i].levels[n].pages);
+    free(m);
+    if (ret < 0)
+        nx_layout_release(layout);
+    return ret;
+}
+
+void nx_layout_release(struct nx_layout *layout)
+{
+    nx_buffer_release(&layout->upper);
+    nx_spool_release(&layout->leaves);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* nxpack: pack a domain, or do one of the verbs. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/embed.h"
+#include "formats/chunk.h"
+#include "formats/manifest.h"
+#include "pack/build.h"
+#include "pack/cli.h"
+#include "pack/pipeline.h"
+#include "pack/verbs.h"
+
+NX_EMBED(help_text, "pack/nxpack.help");
+
+/* A first argument that is exactly one of these is a verb; a file of that name is ./verify. */
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} verbs[] = {
+    { "keygen", nx_verb_keygen }, { "sign", nx_verb_sign },     { "info", nx_verb_info },
+    { "verify", nx_verb_verify }, { "unpack", nx_verb_unpack }, { "validate", nx_verb_validate },
+};
+
+enum {
+    OPT_DESCRIPTION = 256,
+    OPT_SERIAL,
+    OPT_LEVEL,
+    OPT_CHUNK_SIZE,
+    OPT_THREADS,
+};
+
+static const struct option long_options[] = {
+    { "key", required_argument, NULL, 'k' },
+    { "name", required_argument, NULL, 'n' },
+    { "description", required_argument, NULL, OPT_DESCRIPTION },
+    { "serial", required_argument, NULL, OPT_SERIAL },
+    { "level", required_argument, NULL, OPT_LEVEL },
+    { "chunk-size", required_argument, NULL, OPT_CHUNK_SIZE },
+    { "threads", required_argument, NULL, OPT_THREADS },
+    NX_CLI_LONG,
+};
+
+struct arguments {
+    struct nx_build_options build;
+    const char *key_path;
+};
+
+static int set_chunk_size(const char *text, uint32_t *ret_size, struct nx_error *err)
+{
+    uint64_t size;
+    if (nx_cli_size("--chunk-size", text, NX_CHUNK_SIZE_MIN, NX_CHUNK_SIZE_MAX, &size, err) < 0)
+        return -1;
+    if (size & (size - 1))
+        return nx_fail(err, NX_ERR_USAGE, "--chunk-size %s: not a power of two", text);
+    *ret_size = (uint32_t)size;
+    return 0;
+}
+
+static int set_level(const char *text, int *ret_level, struct nx_error *err)
+{
+    uint64_t level;
+    if (nx_cli_number("--level", text, NX_LEVEL_MIN, NX_LEVEL_MAX, &level, err) < 0)
+        return -1;
+    *ret_level = (int)level;
+    return 0;
+}
+
+/* One of packing's own options. */
+static int take_option(struct arguments *args, int c, struct nx_error *err)
+{
+    switch (c) {
+    case 'k':
+        args->key_path = optarg;
+        return 0;
+    case 'n':
+        args->build.name = optarg;
+        return 0;
+    case OPT_DESCRIPTION:
+        args->build.description = optarg;
+        return 0;
+    case OPT_SERIAL:
+        return nx_cli_number("--serial", optarg, 1, INT64_MAX, &args->build.serial, err);
+    case OPT_LEVEL:
+        return set_level(optarg, &args->build.level, err);
+    case OPT_CHUNK_SIZE:
+        return set_chunk_size(optarg, &args->build.chunk_size, err);
+    default:
+        return nx_cli_threads(optarg, &args->build.threads, err);
+    }
+}
+
+static int pack(struct arguments *args, char **operands, struct nx_error *err)
+{
+    NX_AUTO_KEY struct nx_key *key = NULL;
+    if (args->key_path && nx_cli_read_key(args->key_path, true, &key, err) < 0)
+        return -1;
+    args->build.key = key;
+    return nx_build(operands[0], operands[1], &args->build, err);
+}
+
+static int pack_main(int argc, char **argv)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    struct arguments args = { .build = { .level = NX_LEVEL_DEFAULT,
+                                         .threads = nx_default_threads(),
+                                         .chunk_size = NX_DISK_CHUNK_DEFAULT } };
+    int status;
+    for (int c; (c = getopt_long(argc, argv, "k:n:" NX_CLI_SHORT, long_options, NULL)) != -1;) {
+        if (c == 'k' || c == 'n' || (c >= OPT_DESCRIPTION && c <= OPT_THREADS)) {
+            if (take_option(&args, c, &err) < 0)
+                return nx_cli_fail(&err);
+        } else if (nx_cli_option(c, &status)) {
+            return status;
+        }
+    }
+    if (nx_cli_count(argc, 2, 2, "DOMAIN.XML and PACKAGE", &err) < 0 ||
+        pack(&args, argv + optind, &err) < 0)
+        return nx_cli_fail(&err);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    nx_cli_start("nxpack", help_text);
+    for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof verbs[0]; i++)
+        if (strcmp(argv[1], verbs[i].name) == 0)
+            return verbs[i].run(argc - 1, argv + 1);
+    return pack_main(argc, argv);
+}

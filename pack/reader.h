@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* A package in a local file, read as a whole: every page of its index and every chunk,
+ * each checked against its digest before it is looked at, decoded on all CPUs.
+ */
+#ifndef NX_PACK_READER_H
+#define NX_PACK_READER_H
+
+#include "common/cleanup.h"
+#include "formats/package.h"
+
+struct nx_reading {
+    int fd;
+    const char *name; /* the file's, for messages */
+    struct nx_head *head;
+};
+#define NX_READING_INIT \
+    {                   \
+        .fd = -1        \
+    }
+
+/* Open the file and read its head; the domain XML is validated too.  path must outlive it. */
+int nx_reading_open(struct nx_reading *reading, const char *path, struct nx_error *err);
+void nx_reading_release(struct nx_reading *reading);
+
+/* Takes a chunk's bytes; chunks come in ascending order, those that are all zero do not come. */
+typedef int nx_chunk_sink_fn(uint64_t offset, const void *data, size_t len, void *opaque,
+                             struct nx_error *err);
+
+/* Read all of image, checking everything there is to check, its content digest last.  sink may
+ * be NULL.  *progress grows by the bytes decoded and goes to nx_progress_update().
+ */
+int nx_reading_image(const struct nx_reading *reading, const struct nx_image *image,
+                     unsigned threads, nx_chunk_sink_fn *sink, void *opaque, uint64_t *progress,
+                     struct nx_error *err);
+
+/* Bytes that nx_reading_image() will decode for all images: the progress line's total. */
+uint64_t nx_reading_total(const struct nx_reading *reading);
+
+static inline void nx_auto_reading(struct nx_reading *reading)
+{
+    nx_reading_release(reading);
+}
+#define NX_AUTO_READING NX_AUTO(reading) /* nx_reading_release() at the end of scope */
+
+#endif

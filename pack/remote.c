@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#include "pack/remote.h"
+
+#include <inttypes.h>
+
+static int fetch(const char *url, const struct nx_http_options *options, size_t len,
+                 struct nx_http_request *request, struct nx_error *err)
+{
+    *request = (struct nx_http_request){ .offset = 0, .length = len, .may_be_short = true };
+    nx_buffer_init(&request->body, len);
+    return nx_http_get(url, options, request, err);
+}
+
+int nx_remote_head(const char *url, const struct nx_http_options *options,
+                   struct nx_head **ret_head, uint64_t *ret_size, struct nx_error *err)
+{
+    char name[512];
+    nx_http_display_url(url, name);
+    for (size_t want = NX_HEAD_FIRST;;) {
+        struct nx_http_request request;
+        NX_AUTO_HEAD struct nx_head *head = NULL;
+        size_t need = 0;
+        int ret = fetch(url, options, want, &request, err);
+        if (ret == 0)
+            ret = nx_head_parse(request.body.data, request.body.len, name, &head, &need, err);
+        size_t got = request.body.len;
+        uint64_t total = request.total;
+        nx_http_request_release(&request);
+        if (ret < 0)
+            return -1;
+        if (!head && got < want)
+            return nx_fail(err, NX_ERR_FORMAT, "%s: truncated: it ends within the package's head",
+                           name);
+        if (head && nx_manifest_end(head->manifest) > total)
+            return nx_fail(err, NX_ERR_FORMAT,
+                           "%s: truncated: %" PRIu64 " bytes of at least %" PRIu64
+                           ": upload it again",
+                           name, total, nx_manifest_end(head->manifest));
+        if (head) {
+            *ret_head = NX_STEAL(head);
+            *ret_size = total;
+            return 0;
+        }
+        want = need;
+    }
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* The head of a package on a web server. */
+#ifndef NX_PACK_REMOTE_H
+#define NX_PACK_REMOTE_H
+
+#include "common/http.h"
+#include "formats/package.h"
+
+/* Fetch and check the head of the package at url (normalized); *ret_size is the file's. */
+int nx_remote_head(const char *url, const struct nx_http_options *options,
+                   struct nx_head **ret_head, uint64_t *ret_size, struct nx_error *err);
+
+#endif

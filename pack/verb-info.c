@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/* What a package says of itself in its head.  Everything in it may be a stranger's. */
+#include "pack/verbs.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/http.h"
+#include "common/progress.h"
+#include "formats/machine.h"
+#include "pack/cli.h"
+#include "pack/remote.h"
+
+enum {
+    OPT_JSON = 256,
+    OPT_CA_CERT,
+};
+
+static const struct option long_options[] = {
+    { "json", no_argument, NULL, OPT_JSON },
+    { "ca-cert", required_argument, NULL, OPT_CA_CERT },
+    NX_CLI_LONG,
+};
+
+struct info {
+    struct nx_head *head;
+    struct nx_machine *machine;
+    uint64_t size; /* of the package's file */
+};
+
+static int read_local(const char *path, struct info *info, struct nx_error *err)
+{
+    NX_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return nx_fail_errno(err, "%s", path);
+    info->size = (uint64_t)st.st_size;
+    return nx_head_read(fd, path, &info->head, err);
+}
+
+static int read_remote(const char *location, const char *ca_cert, struct info *info,
+                       struct nx_error *err)
+{
+    struct nx_http_options options = { .ca_file = ca_cert };
+    NX_AUTO_FREE char *url = NULL;
+    if (nx_http_normalize_url(location, &url, err) < 0)
+        return -1;
+    return nx_remote_head(url, &options, &info->head, &info->size, err);
+}
+
+static int read_info(const char *location, const char *ca_cert, struct info *info,
+                     struct nx_error *err)
+{
+    int ret = nx_http_is_url(location) ? read_remote(location, ca_cert, info, err)
+                                       : read_local(location, info, err);
+    if (ret < 0)
+        return -1;
+    const struct nx_buffer *xml = &info->head->domain_xml;
+    if (nx_machine_parse(xml->data, xml->len, "domain.xml", &info->machine, err) < 0)
+        return nx_fail_while(err, "%s", location);
+    return 0;
+}
+
+/* ---- for people ---- */
+
+/* A stranger's text without what moves a terminal's cursor: C0, DEL, and C1 as UTF-8. */
+static void print_line(const char *label, const char *text)
+{
+    printf("%-13s", label);
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        if (*p < 0x20 || *p == 0x7f)
+            putchar(' ');
+        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
+            p++;
+        else
+            putchar(*p);
+    }
+    putchar('\n');
+}
+
+static void print_machine(const struct nx_machine *machine)
+{
+    char text[256], memory[32];
+    snprintf(text, sizeof text, "%s, %s, %s memory, %u CPU%s, %s", machine->arch, machine->machine,
+             nx_human_bytes(machine->memory, memory), machine->cpus, machine->cpus == 1 ? "" : "s",
+             machine->uefi ? "UEFI" : "BIOS");
+    print_line("Machine:", text);
+}
+
+static void print_image(const struct nx_image *image)
+{
+    char label[48], text[256], size[32], chunk[32];
+    snprintf(label, sizeof label, "%s:", image->name);
+    snprintf(text, sizeof text, "%s %s, %" PRIu64 " of %" PRIu64 " chunks of %s hold data",
+             nx_image_role_name(image->role), nx_human_bytes(image->size, size), image->chunks,
+             nx_image_chunk_count(image), nx_human_bytes(image->chunk_size, chunk));
+    print_line(label, text);
+}
+
+static void print_text(const struct info *info)
+{
+    const struct nx_manifest *m = info->head->manifest;
+    char text[256], hex[NX_DIGEST_HEX], size[32], index[32], chunks[32];
+    print_line("Name:", m->name);
+    if (*m->description)
+        print_line("Description:", m->description);
+    snprintf(text, sizeof text, "%" PRIu64 ", created %s by %s", m->serial, m->created,
+             m->generator);
+    print_line("Serial:", text);
+    print_line("Signed by:",
+               info->head->signer ? nx_key_fingerprint(info->head->signer, hex) : "nobody");
+    print_line("Manifest:", nx_digest_hex(&info->head->manifest_digest, hex));
+    print_machine(info->machine);
+    print_line("State:", m->suspended ? "suspended" : "switched off");
+    for (unsigned i = 0; i < m->n_images; i++)
+        print_image(&m->images[i]);
+    snprintf(text, sizeof text, "%s: chunks %s, index %s", nx_human_bytes(info->size, size),
+             nx_human_bytes(m->chunks.size, chunks), nx_human_bytes(m->index.size, index));
+    print_line("Package:", text);
+}
+
+/* ---- for programs: nxpack(1), "JSON" ---- */
+
+static json_t *images_json(const struct nx_manifest *m)
+{
+    json_t *images = json_array();
+    char hex[NX_DIGEST_HEX];
+    for (unsigned i = 0; i < m->n_images; i++) {
+        const struct nx_image *image = &m->images[i];
+        json_array_append_new(
+            images, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:s}", "name", image->name, "role",
+                              nx_image_role_name(image->role), "size", (json_int_t)image->size,
+                              "chunk-size", (json_int_t)image->chunk_size, "chunks",
+                              (json_int_t)image->chunks, "all-chunks",
+                              (json_int_t)nx_image_chunk_count(image), "content",
+                              nx_digest_hex(&image->content, hex)));
+    }
+    return images;
+}
+
+static json_t *machine_json(const struct nx_machine *machine)
+{
+    return json_pack("{s:s, s:s, s:I, s:i, s:s}", "arch", machine->arch, "machine",
+                     machine->machine, "memory", (json_int_t)machine->memory, "cpus",
+                     (int)machine->cpus, "firmware", machine->uefi ? "uefi" : "bios");
+}
+
+static json_t *info_json(const struct info *info)
+{
+    const struct nx_manifest *m = info->head->manifest;
+    const struct nx_key *signer = info->head->signer;
+    char digest[NX_DIGEST_HEX], fingerprint[NX_DIGEST_HEX];
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:s?, s:s, s:b, s:I, s:I, s:I, s:o, s:o}", "name",
+                     m->name, "description", m->description, "created", m->created, "generator",
+                     m->generator, "serial", (json_int_t)m->serial, "signer",
+                     signer ? nx_key_fingerprint(signer, fingerprint) : NULL, "manifest",
+                     nx_digest_hex(&info->head->manifest_digest, digest), "suspended",
+                     (int)m->suspended, "size", (json_int_t)info->size, "index-size",
+                     (json_int_t)m->index.size, "chunks-size", (json_int_t)m->chunks.size,
+                     "machine", machine_json(info->machine), "images", images_json(m));
+}
+
+static int print_json(const struct info *info, struct nx_error *err)
+{
+    json_t *root = info_json(info);
+    int ret = root ? json_dumpf(root, stdout, JSON_INDENT(2)) : -1;
+    json_decref(root);
+    if (ret < 0)
+        return nx_fail(err, NX_ERR_SYSTEM, "cannot write JSON");
+    putchar('\n');
+    return 0;
+}
+
+static int show(const char *location, const char *ca_cert, bool json, struct nx_error *err)
+{
+    struct info info = { 0 };
+    int ret = read_info(location, ca_cert, &info, err);
+    if (ret == 0 && json)
+        ret = print_json(&info, err);
+    else if (ret == 0)
+        print_text(&info);
+    nx_head_free(info.head);
+    nx_machine_free(info.machine);
+    return ret < 0 ? -1 : nx_cli_flush_stdout(err);
+}
+
+int nx_verb_info(int argc, char **argv)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    const char *ca_cert = NULL;
+    bool json = false;
+    int status;
+    for (int c; (c = getopt_long(argc, argv, NX_CLI_SHORT, long_options, NULL)) != -1;) {
+        if (c == OPT_JSON)
+            json = true;
+        else if (c == OPT_CA_CERT)
+            ca_cert = optarg;
+        else if (nx_cli_option(c, &status))
+            return status;
+    }
+    if (nx_cli_count(argc, 1, 1, "PACKAGE or URL", &err) < 0 ||
+        show(argv[optind], ca_cert, json, &err) < 0)
+        return nx_cli_fail(&err);
+    return 0;
+}

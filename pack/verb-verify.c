@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "pack/verbs.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/progress.h"
+#include "formats/machine.h"
+#include "pack/cli.h"
+#include "pack/pipeline.h"
+#include "pack/reader.h"
+#include "pack/zipcheck.h"
+
+enum { OPT_THREADS = 256 };
+
+static const struct option long_options[] = {
+    { "key", required_argument, NULL, 'k' },
+    { "threads", required_argument, NULL, OPT_THREADS },
+    NX_CLI_LONG,
+};
+
+static int check_signer(const struct nx_reading *reading, const char *key_path,
+                        struct nx_error *err)
+{
+    NX_AUTO_KEY struct nx_key *key = NULL;
+    if (nx_cli_read_key(key_path, false, &key, err) < 0)
+        return -1;
+    if (!reading->head->signer)
+        return nx_fail(err, NX_ERR_TRUST, "%s: is not signed, let alone by the key of %s",
+                       reading->name, key_path);
+    char text[NX_DIGEST_HEX];
+    if (!nx_key_same_public(key, reading->head->signer))
+        return nx_fail(err, NX_ERR_TRUST, "%s: is signed by %s, not by the key of %s",
+                       reading->name, nx_key_fingerprint(reading->head->signer, text), key_path);
+    return 0;
+}
+
+/* Every image that the domain needs is there. */
+static int check_domain(const struct nx_reading *reading, struct nx_error *err)
+{
+    const struct nx_head *head = reading->head;
+    NX_AUTO_MACHINE struct nx_machine *machine = NULL;
+    if (nx_machine_parse(head->domain_xml.data, head->domain_xml.len, "domain.xml", &machine, err) <
+        0)
+        return nx_fail_while(err, "%s", reading->name);
+    for (size_t i = 0; i < machine->n_disks; i++) {
+        const char *image = machine->disks[i].image;
+        if (image && !nx_manifest_image(head->manifest, image))
+            return nx_fail(err, NX_ERR_FORMAT, "%s: domain.xml: there is no image '%s'",
+                           reading->name, image);
+    }
+    if (machine->nvram && !nx_manifest_image(head->manifest, machine->nvram))
+        return nx_fail(err, NX_ERR_FORMAT, "%s: domain.xml: there is no image '%s'", reading->name,
+                       machine->nvram);
+    return 0;
+}
+
+static int check_content(const struct nx_reading *reading, unsigned threads, struct nx_error *err)
+{
+    const struct nx_manifest *m = reading->head->manifest;
+    uint64_t progress = 0;
+    nx_progress_start("verifying", nx_reading_total(reading) + nx_manifest_end(m));
+    int ret = 0;
+    for (unsigned i = 0; ret == 0 && i < m->n_images; i++)
+        ret = nx_reading_image(reading, &m->images[i], threads, NULL, NULL, &progress, err);
+    if (ret == 0)
+        ret = nx_zip_check(reading, &progress, err);
+    nx_progress_end();
+    return ret;
+}
+
+static int verify(const char *path, const char *key_path, unsigned threads, struct nx_error *err)
+{
+    NX_AUTO_READING struct nx_reading reading = NX_READING_INIT;
+    if (nx_reading_open(&reading, path, err) < 0 ||
+        (key_path && check_signer(&reading, key_path, err) < 0) ||
+        check_domain(&reading, err) < 0 || check_content(&reading, threads, err) < 0)
+        return -1;
+    if (nx_log_level() < NX_LOG_NOTICE) /* -q: the exit status says it */
+        return 0;
+    char text[NX_DIGEST_HEX];
+    const struct nx_key *signer = reading.head->signer;
+    printf("%s: whole, %s%s\n", path, signer ? "signed by " : "not signed",
+           signer ? nx_key_fingerprint(signer, text) : "");
+    return nx_cli_flush_stdout(err);
+}
+
+int nx_verb_verify(int argc, char **argv)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    const char *key_path = NULL;
+    unsigned threads = nx_default_threads();
+    int status;
+    for (int c; (c = getopt_long(argc, argv, "k:" NX_CLI_SHORT, long_options, NULL)) != -1;) {
+        if (c == 'k') {
+            key_path = optarg;
+        } else if (c == OPT_THREADS) {
+            if (nx_cli_threads(optarg, &threads, &err) < 0)
+                return nx_cli_fail(&err);
+        } else if (nx_cli_option(c, &status)) {
+            return status;
+        }
+    }
+    if (nx_cli_count(argc, 1, 1, "PACKAGE", &err) < 0 ||
+        verify(argv[optind], key_path, threads, &err) < 0)
+        return nx_cli_fail(&err);
+    return 0;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* The store and the index that is laid out over it: what went in is found again by walking
+ * the tree as a reader does, for images of all shapes.
+ */
+#include "pack/layout.h"
+
+#include "tests/support/main.h"
+
+static struct nx_manifest manifest;
+static struct nx_store store;
+static struct nx_layout layout;
+
+/* Deterministic content for chunk number n of an image. */
+static void add_chunk(struct nx_image *image, uint64_t n, uint64_t seed)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    struct nx_digest content, digest;
+    uint8_t stored[64];
+    uint64_t what[2] = { n, seed };
+    nx_digest_of(what, sizeof what, &content);
+    memset(stored, (int)(n + seed), sizeof stored);
+    memcpy(stored, what, sizeof what);
+    uint32_t size = 20 + n % 40;
+    nx_digest_of(stored, size, &digest);
+    nx_assert_ok(nx_store_add(&store, n, &content, stored, size, &digest, &err), err);
+    image->chunks++;
+}
+
+static struct nx_image *add_image(uint64_t size, uint32_t chunk_size)
+{
+    struct nx_image *image = &manifest.images[manifest.n_images];
+    snprintf(image->name, sizeof image->name, "disk%u", manifest.n_images++);
+    image->size = size;
+    image->chunk_size = chunk_size;
+    return image;
+}
+
+static void start(void)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    memset(&manifest, 0, sizeof manifest);
+    nx_assert_ok(nx_store_open(&store, "/tmp/test-pack-layout", &err), err);
+}
+
+static void finish(void)
+{
+    nx_layout_release(&layout);
+    nx_store_release(&store);
+}
+
+static void lay_out(void)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    nx_assert_ok(nx_layout_make(&layout, &store, &manifest, "/tmp/test-pack-layout", &err), err);
+    ck_assert_uint_eq(manifest.index.size, layout.upper.len + layout.leaves.size);
+    ck_assert_uint_eq(manifest.chunks.size, store.chunks.size);
+}
+
+/* Bytes of the index member. */
+static void read_index(uint64_t offset, uint8_t *buf, size_t len)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    ck_assert_uint_le(offset + len, manifest.index.size);
+    if (offset + len <= layout.upper.len)
+        memcpy(buf, layout.upper.data + offset, len);
+    else
+        nx_assert_ok(nx_spool_read(&layout.leaves, buf, len, offset - layout.upper.len, &err), err);
+}
+
+/* Walk a page; check that its chunks are records *next and following. */
+static void walk(const struct nx_image *image, const struct nx_index_entry *entry, unsigned level,
+                 uint64_t first, uint64_t *next)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    uint8_t page[NX_INDEX_PAGE_MAX];
+    struct nx_digest digest;
+    ck_assert_uint_le(entry->size, sizeof page);
+    read_index(entry->offset, page, entry->size);
+    nx_digest_of(page, entry->size, &digest);
+    ck_assert(nx_digest_equal(&digest, &entry->digest));
+    nx_assert_ok(nx_index_page_check(page, entry->size, level, first, &manifest, image, &err), err);
+    for (unsigned slot = nx_index_page_next(page, 0); slot < NX_INDEX_FANOUT;
+         slot = nx_index_page_next(page, slot + 1)) {
+        struct nx_index_entry child;
+        ck_assert(nx_index_page_get(page, slot, &child));
+        uint64_t number = first + ((uint64_t)slot << (8 * level));
+        if (level > 0) {
+            walk(image, &child, level - 1, number, next);
+            continue;
+        }
+        struct nx_store_record record;
+        nx_assert_ok(nx_store_read(&store, (*next)++, &record, &err), err);
+        ck_assert_uint_eq(record.number, number);
+        ck_assert_uint_eq(record.entry.offset, child.offset);
+        ck_assert_uint_eq(record.entry.size, child.size);
+        ck_assert(nx_digest_equal(&record.entry.digest, &child.digest));
+    }
+}
+
+/* All images' trees lead to all records, and roots stand first. */
+static void check_trees(void)
+{
+    uint64_t next = 0, roots = 0;
+    for (unsigned i = 0; i < manifest.n_images; i++) {
+        const struct nx_image *image = &manifest.images[i];
+        const struct nx_index_entry root = { image->root.offset, (uint32_t)image->root.size,
+                                             image->root_digest };
+        walk(image, &root, nx_index_levels(nx_image_chunk_count(image)) - 1, 0, &next);
+        roots += image->root.size;
+    }
+    ck_assert_uint_eq(next, nx_store_records(&store));
+    for (unsigned i = 0; i < manifest.n_images; i++)
+        ck_assert_uint_le(manifest.images[i].root.offset + manifest.images[i].root.size, roots);
+}
+
+/* Every mixture of depths and densities in one package. */
+START_TEST(finds_all_again)
+{
+    start();
+    struct nx_image *image = add_image(4096 * 5, 4096); /* one level */
+    add_chunk(image, 0, 1);
+    add_chunk(image, 4, 1);
+    image = add_image(UINT64_C(1) << 40, 65536); /* three levels, sparse */
+    for (uint64_t n = 0; n < UINT64_C(1) << 24; n += 99991)
+        add_chunk(image, n, 2);
+    add_chunk(image, (UINT64_C(1) << 24) - 1, 2);
+    image = add_image(4096 * 3000, 4096); /* two levels, dense */
+    for (uint64_t n = 0; n < 3000; n++)
+        add_chunk(image, n, 3);
+    image = add_image(NX_IMAGE_SIZE_MAX, NX_CHUNK_SIZE_MIN); /* five levels, one chunk */
+    add_chunk(image, NX_IMAGE_SIZE_MAX / NX_CHUNK_SIZE_MIN - 1, 4);
+    lay_out();
+    check_trees();
+    finish();
+}
+END_TEST
+
+START_TEST(empty_images_have_roots)
+{
+    start();
+    add_image(4096, 4096);
+    add_image(UINT64_C(1) << 40, 65536);
+    lay_out();
+    check_trees();
+    ck_assert_uint_eq(manifest.index.size, 2 * NX_INDEX_HEADER);
+    ck_assert_uint_eq(manifest.chunks.size, 0);
+    finish();
+}
+END_TEST
+
+/* At 1 TiB everything above the leaves is far below what a start may cost (64 KiB). */
+START_TEST(upper_pages_stand_in_front)
+{
+    start();
+    struct nx_image *image = add_image(UINT64_C(1) << 40, 65536);
+    for (uint64_t n = 0; n < 200; n++)
+        add_chunk(image, n * 256 * 300, 5);
+    lay_out();
+    check_trees();
+    ck_assert_uint_lt(layout.upper.len, 65536 - 4 * 4096);
+    ck_assert_uint_eq(layout.leaves.size, 200 * nx_index_page_size(1));
+    finish();
+}
+END_TEST
+
+START_TEST(equal_chunks_are_stored_once)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    start();
+    struct nx_image *image = add_image(4096 * 20000, 4096);
+    /* More than one transaction of the map's. */
+    for (uint64_t n = 0; n < 20000; n++)
+        add_chunk(image, n, 6);
+    uint64_t once = store.chunks.size;
+    struct nx_image *second = add_image(4096 * 20000, 4096);
+    for (uint64_t n = 0; n < 20000; n++)
+        add_chunk(second, n, 6);
+    ck_assert_uint_eq(store.chunks.size, once);
+    ck_assert_uint_eq(nx_store_records(&store), 40000);
+    for (uint64_t n = 0; n < 20000; n += 777) {
+        struct nx_store_record a, b;
+        nx_assert_ok(nx_store_read(&store, n, &a, &err), err);
+        nx_assert_ok(nx_store_read(&store, 20000 + n, &b, &err), err);
+        ck_assert_mem_eq(&a, &b, sizeof a);
+    }
+    lay_out();
+    check_trees();
+    finish();
+}
+END_TEST
+
+START_TEST(spool_gives_back)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    struct nx_spool spool;
+    nx_assert_ok(nx_spool_open(&spool, "/tmp/test-pack-spool", &err), err);
+    static uint8_t data[1000000], back[1000000];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * 7 + i / 251);
+    size_t at = 0;
+    for (size_t len = 1; at + len < sizeof data; len = len * 3 / 2 + 1) {
+        nx_assert_ok(nx_spool_add(&spool, data + at, len, &err), err);
+        at += len;
+        nx_assert_ok(nx_spool_read(&spool, back, len, at - len, &err), err);
+        ck_assert_mem_eq(back, data + at - len, len);
+    }
+    ck_assert_uint_eq(spool.size, at);
+    nx_assert_ok(nx_spool_read(&spool, back, at, 0, &err), err);
+    ck_assert_mem_eq(back, data, at);
+    nx_assert_fails(nx_spool_read(&spool, back, 1, at, &err), err, "ends at");
+    nx_spool_release(&spool);
+    nx_assert_fails(nx_spool_open(&spool, "/nonexistent/x", &err), err, "/nonexistent");
+}
+END_TEST
+
+NX_TEST_MAIN("pack-layout", finds_all_again, empty_images_have_roots, upper_pages_stand_in_front,
+             equal_chunks_are_stored_once, spool_gives_back)
