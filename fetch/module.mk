@@ -5,3 +5,6 @@ PROGRAMS += nxfetch
 nxfetch_MAIN := fetch/nxfetch.c
 nxfetch_USES := fetch formats common
 nxfetch_HELP := fetch/nxfetch.help
+
+EMBEDDERS += fetch/nxfetch.c
+fetch_nxfetch.c_EMBEDS := fetch/nxfetch.help

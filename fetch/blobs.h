@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* The stored bytes of a package's pages and chunks, from wherever they are: memory, the bytes that came with the
+ * head, the cache, the local file, the network.  What it gives out has the right digest.
+ *
+ * One blob is fetched once, however many ask for it; blobs that stand side by side in the
+ * package are fetched in one range.  Any thread.
+ */
+#ifndef NX_FETCH_BLOBS_H
+#define NX_FETCH_BLOBS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fetch/bytes.h"
+#include "fetch/cache.h"
+#include "fetch/report.h"
+#include "fetch/transport.h"
+
+#define NX_BLOBS_REQUEST_MAX (1u << 20) /* bytes of one range that somebody waits for */
+
+/* One page or chunk. */
+struct nx_blob {
+    uint64_t offset; /* in the package file */
+    uint32_t size;
+    bool page;      /* of the index */
+    unsigned image; /* whose it is, for the statistics */
+    struct nx_digest digest;
+};
+
+struct nx_blobs;
+
+struct nx_blobs_options {
+    int fd;                         /* the local package, or -1 */
+    const char *name;               /* of the package, for messages */
+    struct nx_transport *transport; /* or NULL: local, or offline */
+    struct nx_cache *cache;         /* or NULL */
+    bool keep_local;                /* put a local package's chunks into the cache too (pull) */
+    bool count_kept; /* what is put into the cache makes have_bytes; else somebody else counts */
+    struct nx_report *report;
+};
+
+/* The options' objects are not owned and must outlive it. */
+int nx_blobs_new(const struct nx_blobs_options *options, struct nx_blobs **ret_blobs,
+                 struct nx_error *err);
+
+/* Whoever waits fails with NX_ERR_CANCELLED from now on.  The transport is to be stopped first. */
+void nx_blobs_stop(struct nx_blobs *blobs);
+void nx_blobs_free(struct nx_blobs *blobs);
+
+/* The package's first bytes, which came with its head: blobs within them need no other
+ * source.  They are copied.  Before the first get.
+ */
+int nx_blobs_set_front(struct nx_blobs *blobs, const void *data, size_t len, bool from_cache,
+                       struct nx_error *err);
+
+/* The bytes of a blob; waits for them.  FORMAT error if every source has wrong bytes, again and
+ * again; never a network's error once the transport is patient.
+ */
+int nx_blobs_get(struct nx_blobs *blobs, const struct nx_blob *blob, struct nx_bytes **ret_bytes,
+                 struct nx_error *err);
+
+/* Is it here, so that get would not wait? */
+bool nx_blobs_has(struct nx_blobs *blobs, const struct nx_blob *blob);
+
+/* Does get need no network, even if the cache has it not: is it in a local file, or in what came with the head? */
+bool nx_blobs_is_near(const struct nx_blobs *blobs, const struct nx_blob *blob);
+
+/* Begin to fetch those that are not here, in ranges of at most request_max bytes; does not wait. */
+void nx_blobs_want(struct nx_blobs *blobs, const struct nx_blob *wanted, size_t count,
+                   enum nx_priority priority, uint64_t request_max);
+
+/* Wait until less than so many bytes are on their way (1: nothing).  An error if something that was
+ * wanted in the background could not be had since the last call.
+ */
+int nx_blobs_wait_below(struct nx_blobs *blobs, uint64_t bytes, struct nx_error *err);
+
+NX_DEFINE_AUTO(struct nx_blobs *, blobs, nx_blobs_free)
+#define NX_AUTO_BLOBS NX_AUTO(blobs)
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include "fetch/display.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/process.h"
+
+#define HELP_MAX 65536
+
+static bool has_desktop(void)
+{
+    const char *x11 = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
+    return (x11 && *x11) || (wayland && *wayland);
+}
+
+/* Is word a line of text? */
+static bool has_line(const char *text, const char *word)
+{
+    size_t len = strlen(word);
+    for (const char *at = text; *at; at += strcspn(at, "\n"), at += *at == '\n')
+        if (strncmp(at, word, len) == 0 && (at[len] == '\n' || at[len] == '\r' || at[len] == 0))
+            return true;
+    return false;
+}
+
+/* The first kind of window that this QEMU has, or NULL. */
+static const char *window_of(const char *program)
+{
+    static const char *const kinds[] = { "gtk", "sdl" };
+    NX_AUTO_ARGS struct nx_args args = { 0 };
+    nx_args_add(&args, program);
+    nx_args_add(&args, "-display");
+    nx_args_add(&args, "help");
+    NX_AUTO_BUFFER struct nx_buffer out = NX_BUFFER_INIT(HELP_MAX);
+    if (nx_run(&args, &out, NULL) < 0 || nx_buffer_printf(&out, NULL, "%s", "") < 0)
+        return NULL;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (has_line((const char *)out.data, kinds[i]))
+            return kinds[i];
+    return NULL;
+}
+
+void nx_display_choose(const struct nx_options *options, const char *program,
+                       struct nx_display *ret_display)
+{
+    const char *vnc = options->vnc[0] ? options->vnc : NULL;
+    if (options->display) {
+        bool helper = strncmp(options->display, "spice-app", 9) == 0;
+        bool none = strcmp(options->display, "none") == 0;
+        *ret_display = (struct nx_display){
+            .qemu = options->display, .vnc = vnc, .window = !none, .runs_helper = helper
+        };
+        if (helper)
+            nx_log(NX_LOG_WARNING, "spice-app starts its viewer itself, so QEMU runs without its "
+                                   "sandbox");
+        return;
+    }
+    const char *window = vnc || !has_desktop() ? NULL : window_of(program);
+    *ret_display = (struct nx_display){
+        .qemu = window ? window : "none", .vnc = vnc, .chosen = true, .window = window != NULL
+    };
+}
+
+void nx_display_announce(const struct nx_options *options, const struct nx_display *display,
+                         const char *name)
+{
+    const char *way = display->window ? "" : ", without a window";
+    if (display->vnc)
+        nx_log(NX_LOG_NOTICE, "%s runs%s; its screen: VNC at %s", name, way, display->vnc);
+    else if (display->window || options->serial.kind != NX_SERIAL_NULL)
+        nx_log(NX_LOG_NOTICE, "%s runs%s", name, way);
+    else
+        nx_log(NX_LOG_NOTICE, "%s runs%s; to see it: --serial stdio, or --vnc :1", name, way);
+    if (options->serial.kind == NX_SERIAL_UNIX)
+        nx_log(NX_LOG_NOTICE, "its serial port: the Unix socket %s", options->serial.path);
+    else if (options->serial.kind == NX_SERIAL_FILE)
+        nx_log(NX_LOG_NOTICE, "its serial port writes to %s", options->serial.path);
+    else if (options->serial.kind == NX_SERIAL_STDIO && isatty(STDIN_FILENO))
+        nx_log(NX_LOG_NOTICE,
+               "its serial port is this terminal, Ctrl-C included; to end it: kill %d",
+               (int)getpid());
+}

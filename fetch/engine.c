@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads of the engine process:
+ *
+ *     main      the channel, statistics, the cache's flush; ends everything
+ *     session   head, then the images, then what is fetched without being asked for
+ *     network   curl (transport.c)
+ *     workers   verify and keep what has arrived (flight.c)
+ *     FUSE      answer reads (fuse.c)
+ *
+ * The objects that main must be able to stop exist before the session thread does; the rest belongs to
+ * that thread until it was joined.
+ */
+#include "fetch/engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "fetch/blobs.h"
+#include "fetch/channel.h"
+#include "fetch/export.h"
+#include "fetch/fuse.h"
+#include "fetch/images.h"
+#include "fetch/opening.h"
+#include "fetch/pull.h"
+
+#define TICK_MS     250 /* between statistics */
+#define FLUSH_TICKS 4   /* between the cache's flushes */
+#define END_SECONDS 3   /* then the end is not waited for any longer */
+#define TRIES       4
+#define TRIES_PULL  10 /* a download that was left alone for the night should survive more */
+#define SMALL_INDEX (1u << 20) /* bytes: fetched whole once the machine runs */
+
+struct engine {
+    const struct nx_engine_config *config;
+    int channel;
+    int end_fd; /* eventfd: the session has ended, and the engine with it */
+    char name[512];
+    struct nx_report report;
+    int package_fd; /* the local package, or -1 */
+    struct nx_cache *cache;
+    struct nx_transport *transport;
+    struct nx_blobs *blobs;
+    struct nx_fuse *fuse;
+    pthread_t session;
+
+    /* the session's */
+    struct nx_opened opened;
+    struct nx_images *images;
+
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool go;   /* under lock */
+    bool quit; /* under lock */
+};
+
+/* ---- the session ----------------------------------------------------------- */
+
+static int send_head(struct engine *engine, struct nx_error *err)
+{
+    NX_AUTO_BUFFER struct nx_buffer payload = NX_BUFFER_INIT(NX_CHANNEL_MAX);
+    if (nx_channel_pack_head(engine->opened.head, &payload, err) < 0)
+        return -1;
+    nx_report_send(&engine->report, NX_MSG_HEAD, payload.data, payload.len);
+    return 0;
+}
+
+static int wait_for_go(struct engine *engine, struct nx_error *err)
+{
+    pthread_mutex_lock(&engine->lock);
+    while (!engine->go && !engine->quit)
+        pthread_cond_wait(&engine->cond, &engine->lock);
+    bool go = engine->go;
+    pthread_mutex_unlock(&engine->lock);
+    return go ? 0 : nx_fail(err, NX_ERR_CANCELLED, "the engine ends");
+}
+
+static int open_images(struct engine *engine, struct nx_error *err)
+{
+    struct nx_opened *opened = &engine->opened;
+    struct nx_stats *stats = &engine->report.stats;
+    const struct nx_manifest *manifest = opened->head->manifest;
+    if (opened->front.len &&
+        nx_blobs_set_front(engine->blobs, opened->front.data, opened->front.len,
+                           opened->front_from_cache, err) < 0)
+        return -1;
+    nx_buffer_release(&opened->front);
+    nx_report_set(&engine->report, &stats->total_bytes, manifest->chunks.size);
+    nx_report_set_images(&engine->report, manifest->n_images);
+    if (nx_images_new(manifest, engine->blobs, &engine->report, &engine->images, err) < 0)
+        return -1;
+    return nx_images_open_roots(engine->images, err);
+}
+
+static int check_room(struct engine *engine, struct nx_error *err)
+{
+    const struct nx_manifest *manifest = engine->opened.head->manifest;
+    uint64_t limit = engine->config->cache_limit;
+    if (!engine->cache)
+        return nx_fail(err, NX_ERR_SYSTEM, "there is no cache to keep the package in");
+    if (limit && manifest->chunks.size + manifest->index.size > limit - limit / 8)
+        return nx_fail(err, NX_ERR_SYSTEM,
+                       "the cache may hold %llu MiB, too few for the package's %llu MiB: raise its "
+                       "limit",
+                       (unsigned long long)limit >> 20,
+                       (unsigned long long)(manifest->chunks.size + manifest->index.size) >> 20);
+    return 0;
+}
+
+static int pull(struct engine *engine, uint64_t request_max, uint64_t window, struct nx_error *err)
+{
+    struct nx_pull_options options = { .tree = nx_images_tree(engine->images),
+                                       .cache = engine->cache,
+                                       .report = &engine->report,
+                                       .request_max = request_max,
+                                       .window = window };
+    if (check_room(engine, err) < 0 || nx_pull(&options, err) < 0)
+        return -1;
+    if (nx_cache_flush(engine->cache, err) < 0)
+        return -1;
+    nx_report_send_stats(&engine->report);
+    nx_report_send(&engine->report, NX_MSG_DONE, NULL, 0);
+    return 0;
+}
+
+/* While the machine runs: nothing here is a reason to end it. */
+static void work_in_background(struct engine *engine)
+{
+    const struct nx_manifest *manifest = engine->opened.head->manifest;
+    struct nx_error err = NX_ERROR_INIT;
+    for (unsigned i = 0; manifest->index.size <= SMALL_INDEX && i < manifest->n_images; i++)
+        if (nx_tree_prefetch(nx_images_tree(engine->images), i, NULL) < 0)
+            return;
+    if (!engine->config->complete || !engine->transport || !engine->cache)
+        return;
+    if (pull(engine, NX_COMPLETE_REQUEST, NX_COMPLETE_WINDOW, &err) < 0 &&
+        err.code != NX_ERR_CANCELLED)
+        nx_report_text(&engine->report, NX_MSG_NOTICE, "the package is not fetched completely: %s",
+                       err.msg);
+}
+
+static int serve(struct engine *engine, struct nx_error *err)
+{
+    if (engine->config->no_fuse_fetch_all &&
+        nx_export(engine->images, engine->config->export_dir, &engine->report, err) < 0)
+        return -1;
+    if (engine->fuse)
+        nx_fuse_show(engine->fuse, engine->opened.head->manifest, engine->images);
+    if (engine->transport)
+        nx_transport_set_patient(engine->transport);
+    nx_report_send_stats(&engine->report);
+    nx_report_send(&engine->report, NX_MSG_READY, NULL, 0);
+    work_in_background(engine);
+    return 0;
+}
+
+static int run_session(struct engine *engine, struct nx_error *err)
+{
+    struct nx_opening opening = { .config = engine->config,
+                                  .fd = engine->package_fd,
+                                  .name = engine->name,
+                                  .transport = engine->transport,
+                                  .cache = engine->cache,
+                                  .report = &engine->report };
+    if (nx_opening_run(&opening, &engine->opened, err) < 0 || send_head(engine, err) < 0 ||
+        wait_for_go(engine, err) < 0 || open_images(engine, err) < 0)
+        return -1;
+    return engine->config->pull ? pull(engine, NX_PULL_REQUEST, NX_PULL_WINDOW, err)
+                                : serve(engine, err);
+}
+
+static void *session_thread(void *opaque)
+{
+    struct engine *engine = opaque;
+    struct nx_error err = NX_ERROR_INIT;
+    int r = run_session(engine, &err);
+    if (r < 0) {
+        nx_report_send_stats(&engine->report);
+        nx_report_send(&engine->report, NX_MSG_FAILED, &err, sizeof(err));
+    }
+    if (r < 0 || engine->config->pull)
+        eventfd_write(engine->end_fd, 1);
+    return NULL;
+}
+
+/* ---- the channel ----------------------------------------------------------- */
+
+static void set_flag(struct engine *engine, bool *flag)
+{
+    pthread_mutex_lock(&engine->lock);
+    *flag = true;
+    pthread_cond_broadcast(&engine->cond);
+    pthread_mutex_unlock(&engine->lock);
+}
+
+static void note_started(struct nx_report *report)
+{
+    nx_report_mark(report, &report->stats.qemu_started);
+    pthread_mutex_lock(&report->lock);
+    report->stats.bytes_before_qemu = report->stats.bytes;
+    report->stats.requests_before_qemu = report->stats.requests;
+    pthread_mutex_unlock(&report->lock);
+}
+
+/* False: the engine is to end. */
+static bool handle_message(struct engine *engine)
+{
+    NX_AUTO_BUFFER struct nx_buffer payload = NX_BUFFER_INIT(NX_CHANNEL_MAX);
+    int type;
+    if (nx_channel_receive(engine->channel, &type, &payload, NULL) < 0)
+        return false;
+    switch (type) {
+    case NX_MSG_GO:
+        set_flag(engine, &engine->go);
+        return true;
+    case NX_MSG_STARTED:
+        note_started(&engine->report);
+        return true;
+    default: /* QUIT, or the launcher has gone */
+        return false;
+    }
+}
+
+static void tick(struct engine *engine, unsigned n)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    nx_report_send_stats(&engine->report);
+    if (engine->cache && n % FLUSH_TICKS == 0 && nx_cache_flush(engine->cache, &err) < 0)
+        nx_report_text(&engine->report, NX_MSG_NOTICE, "%s: nothing more is kept in the cache",
+                       err.msg);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void run_channel(struct engine *engine)
+{
+    struct pollfd pfds[] = { { .fd = engine->channel, .events = POLLIN },
+                             { .fd = engine->end_fd, .events = POLLIN } };
+    unsigned n = 0;
+    for (int64_t due = now_ms() + TICK_MS;;) {
+        int64_t left = due - now_ms();
+        int r = poll(pfds, 2, left > 0 ? (int)left : 0);
+        if (r > 0 && pfds[0].revents && !handle_message(engine))
+            return;
+        if (r > 0 && pfds[1].revents)
+            return;
+        if (now_ms() >= due) {
+            tick(engine, ++n);
+            due = now_ms() + TICK_MS;
+        }
+    }
+}
+
+/* ---- beginning and end ----------------------------------------------------- */
+
+static void set_name(struct engine *engine)
+{
+    if (engine->config->path)
+        snprintf(engine->name, sizeof(engine->name), "%s", engine->config->path);
+    else
+        nx_http_display_url(engine->config->urls[0], engine->name);
+}
+
+/* A cache that cannot be used is missed only by those who came for it. */
+static int open_cache(struct engine *engine, struct nx_error *err)
+{
+    const struct nx_engine_config *config = engine->config;
+    struct nx_error why = NX_ERROR_INIT;
+    if (!config->cache_dir || (config->path && !config->pull))
+        return 0; /* a local file is as near as the cache */
+    if (nx_cache_open(config->cache_dir, config->cache_limit, &engine->cache, &why) == 0)
+        return 0;
+    if (config->pull || config->offline) {
+        *err = why;
+        return -1;
+    }
+    nx_report_text(&engine->report, NX_MSG_NOTICE, "%s: going on without", why.msg);
+    return 0;
+}
+
+static int open_source(struct engine *engine, struct nx_error *err)
+{
+    const struct nx_engine_config *config = engine->config;
+    if (config->path) {
+        engine->package_fd = open(config->path, O_RDONLY | O_CLOEXEC);
+        return engine->package_fd >= 0 ? 0 : nx_fail_errno(err, "%s", config->path);
+    }
+    if (config->offline)
+        return 0;
+    unsigned tries = config->http.tries ? config->http.tries : config->pull ? TRIES_PULL : TRIES;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    return nx_transport_new(config->urls, config->n_urls, &config->http, tries, &engine->report,
+                            &engine->transport, err);
+}
+
+static int set_up(struct engine *engine, struct nx_error *err)
+{
+    const struct nx_engine_config *config = engine->config;
+    /* First, so that who looks into the mount gets an answer. */
+    if (config->fuse_fd >= 0 &&
+        nx_fuse_start(config->fuse_fd, &engine->report, &engine->fuse, err) < 0)
+        return -1;
+    if (open_source(engine, err) < 0 || open_cache(engine, err) < 0)
+        return -1;
+    struct nx_blobs_options options = { .fd = engine->package_fd,
+                                        .name = engine->name,
+                                        .transport = engine->transport,
+                                        .cache = engine->cache,
+                                        .keep_local = config->pull,
+                                        .count_kept = !config->pull && !config->complete &&
+                                                      !config->no_fuse_fetch_all,
+                                        .report = &engine->report };
+    if (nx_blobs_new(&options, &engine->blobs, err) < 0)
+        return -1;
+    int rc = pthread_create(&engine->session, NULL, session_thread, engine);
+    return rc == 0 ? 0 : nx_fail(err, NX_ERR_SYSTEM, "session thread: %s", strerror(rc));
+}
+
+/* From the sources of bytes to their readers, so that nobody waits for what comes no more. */
+static void tear_down(struct engine *engine)
+{
+    alarm(END_SECONDS); /* a disk that does not answer must not keep us */
+    set_flag(engine, &engine->quit);
+    nx_transport_stop(engine->transport);
+    nx_blobs_stop(engine->blobs);
+    pthread_join(engine->session, NULL);
+    nx_fuse_stop(engine->fuse);
+    nx_images_free(engine->images);
+    nx_blobs_free(engine->blobs);
+    nx_cache_close(engine->cache);
+    nx_transport_free(engine->transport);
+    nx_opened_release(&engine->opened);
+    nx_report_send_stats(&engine->report);
+    nx_report_release(&engine->report);
+}
+
+/* Chunks are allocated in one thread and freed in another: glibc's arena for each thread would keep
+ * tens of MiB of holes, and its growing threshold would keep large bodies too.
+ */
+static void limit_memory(void)
+{
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_MMAP_THRESHOLD, 128 << 10);
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
+/* The launcher decides what Ctrl-C means, and its death is ours. */
+static void detach_from_terminal(pid_t launcher)
+{
+    struct sigaction ignore = { .sa_handler = SIG_IGN }, standard = { .sa_handler = SIG_DFL };
+    sigaction(SIGINT, &ignore, NULL);
+    sigaction(SIGHUP, &ignore, NULL);
+    sigaction(SIGQUIT, &ignore, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGTERM, &standard, NULL);
+    sigaction(SIGCHLD, &standard, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != launcher)
+        _exit(1); /* it died before prctl() */
+}
+
+static int engine_main(const struct nx_engine_config *config, int channel)
+{
+    struct engine engine = { .config = config, .channel = channel, .package_fd = -1 };
+    struct nx_error err = NX_ERROR_INIT;
+    pthread_mutex_init(&engine.lock, NULL);
+    pthread_cond_init(&engine.cond, NULL);
+    limit_memory();
+    nx_report_init(&engine.report, channel);
+    set_name(&engine);
+    engine.end_fd = eventfd(0, EFD_CLOEXEC);
+    if (engine.end_fd < 0)
+        nx_fail_errno(&err, "engine");
+    if (err.code != NX_OK || set_up(&engine, &err) < 0) {
+        nx_report_send(&engine.report, NX_MSG_FAILED, &err, sizeof(err));
+        return 1; /* what was set up ends with the process */
+    }
+    run_channel(&engine);
+    tear_down(&engine);
+    return 0;
+}
+
+int nx_engine_start(const struct nx_engine_config *config, struct nx_engine *ret_engine,
+                    struct nx_error *err)
+{
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        return nx_fail_errno(err, "engine: socket pair");
+    pid_t launcher = getpid();
+    pid_t pid = fork();
+    if (pid < 0) {
+        nx_fail_errno(err, "engine: fork");
+        close(fds[0]);
+        close(fds[1]);
+        return -1;
+    }
+    if (pid == 0) {
+        close(fds[0]);
+        detach_from_terminal(launcher);
+        /* Not exit(): what the launcher wanted done at its end is not ours to do. */
+        _exit(engine_main(config, fds[1]));
+    }
+    close(fds[1]);
+    *ret_engine = (struct nx_engine){ .pid = pid, .channel = fds[0] };
+    return 0;
+}
+
+/* Read and forget until the engine closes its end: it may wait for us to take a message. */
+static bool wait_for_end(int fd, int timeout_ms)
+{
+    int64_t due = now_ms() + timeout_ms;
+    for (;;) {
+        int64_t left = due - now_ms();
+        struct pollfd pfd = { .fd = fd, .events = POLLIN };
+        if (poll(&pfd, 1, left > 0 ? (int)left : 0) <= 0 && left <= 0)
+            return false;
+        char buf[4096];
+        ssize_t n = pfd.revents ? recv(fd, buf, sizeof(buf), MSG_DONTWAIT) : -1;
+        if (n == 0 || (n < 0 && pfd.revents && errno != EAGAIN && errno != EINTR))
+            return true;
+    }
+}
+
+void nx_engine_stop(struct nx_engine *engine, int timeout_ms)
+{
+    if (engine->pid <= 0)
+        return;
+    nx_channel_send(engine->channel, NX_MSG_QUIT, NULL, 0, NULL);
+    if (!wait_for_end(engine->channel, timeout_ms))
+        kill(engine->pid, SIGKILL);
+    close(engine->channel);
+    while (waitpid(engine->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    *engine = (struct nx_engine){ .pid = 0, .channel = -1 };
+}

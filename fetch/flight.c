@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads: everything shared is under one lock.  A batch's transfer is the transport's until its
+ * done() puts the batch on the list of arrivals; then a worker's.  Lock order: ours before the
+ * transport's.
+ *
+ * A flight is referenced by the table (while it is on its way, and until its bytes are kept), by its batch, and by
+ * each thread that waits for it.
+ */
+#include "fetch/flight.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "fetch/digestmap.h"
+
+#define WORKERS   2
+#define GAP_MAX   4096 /* bytes between two blobs of one range */
+#define WRONG_MAX 3    /* times that each mirror may have wrong bytes for one blob */
+
+struct flight {
+    struct nx_map_node node; /* its key is the blob's digest */
+    struct nx_blob blob;
+    unsigned refs;          /* under lock */
+    struct batch *batch;    /* under lock; NULL once it has arrived */
+    bool urgent;            /* under lock: somebody waits */
+    bool done;              /* under lock */
+    struct nx_bytes *bytes; /* under lock until done: then constant; NULL: err */
+    struct nx_error err;
+    unsigned wrong; /* worker: how often its bytes were wrong */
+};
+
+struct batch {
+    struct nx_transfer transfer;
+    struct nx_flights *flights;
+    TAILQ_ENTRY(batch) link; /* on the list of arrivals: under lock */
+    struct nx_error err;     /* what the transfer ended with */
+    size_t count;
+    struct flight *members[];
+};
+
+struct nx_flights {
+    struct nx_transport *transport;
+    struct nx_report *report;
+    nx_flight_landed_fn *landed;
+    void *opaque;
+    pthread_t workers[WORKERS];
+    unsigned n_workers;
+
+    pthread_mutex_t lock;
+    pthread_cond_t arrival;         /* the list of arrivals has grown */
+    pthread_cond_t landing;         /* a flight is done */
+    struct nx_map map;              /* under lock */
+    TAILQ_HEAD(, batch) arrived;    /* under lock; the urgent first */
+    uint64_t bytes;                 /* under lock: of all flights in the map */
+    struct nx_error background_err; /* under lock: why one that nobody waits for has failed */
+    uint64_t told_wrong; /* under lock: mirrors, by bit, whose wrong bytes the user has heard of */
+    bool stopping;       /* under lock */
+};
+
+/* ---- flights --------------------------------------------------------------- */
+
+static void unref(struct flight *flight) /* under lock */
+{
+    if (--flight->refs > 0)
+        return;
+    nx_bytes_unref(flight->bytes);
+    free(flight);
+}
+
+static struct flight *find(struct nx_flights *flights, const struct nx_digest *digest)
+{
+    return NX_MAP_ENTRY(nx_map_find(&flights->map, digest), struct flight, node);
+}
+
+/* A new flight in the table; NULL without memory.  Under lock. */
+static struct flight *add_flight(struct nx_flights *flights, const struct nx_blob *blob)
+{
+    struct flight *flight = calloc(1, sizeof(*flight));
+    if (!flight)
+        return NULL;
+    flight->node.key = blob->digest;
+    flight->blob = *blob;
+    flight->refs = 1;
+    nx_map_insert(&flights->map, &flight->node);
+    flights->bytes += blob->size;
+    return flight;
+}
+
+/* Out of the table: who comes now finds the bytes elsewhere, or begins anew.  Under lock. */
+static void remove_flight(struct nx_flights *flights, struct flight *flight)
+{
+    nx_map_remove(&flights->map, &flight->node);
+    flights->bytes -= flight->blob.size;
+    unref(flight);
+}
+
+static void set_done(struct nx_flights *flights, struct flight *flight, struct nx_bytes *bytes,
+                     const struct nx_error *err)
+{
+    pthread_mutex_lock(&flights->lock);
+    flight->bytes = bytes;
+    if (err) {
+        flight->err = *err;
+        if (!flight->urgent && flights->background_err.code == NX_OK)
+            flights->background_err = *err;
+        remove_flight(flights, flight);
+    }
+    flight->done = true;
+    pthread_cond_broadcast(&flights->landing);
+    pthread_mutex_unlock(&flights->lock);
+}
+
+/* ---- batches --------------------------------------------------------------- */
+
+static void batch_arrived(struct nx_transfer *transfer, const struct nx_error *err)
+{
+    struct batch *batch = transfer->opaque;
+    struct nx_flights *flights = batch->flights;
+    if (err)
+        batch->err = *err;
+    pthread_mutex_lock(&flights->lock);
+    for (size_t i = 0; i < batch->count; i++)
+        batch->members[i]->batch = NULL;
+    if (transfer->priority == NX_PRIORITY_DEMAND)
+        TAILQ_INSERT_HEAD(&flights->arrived, batch, link);
+    else
+        TAILQ_INSERT_TAIL(&flights->arrived, batch, link);
+    pthread_cond_signal(&flights->arrival);
+    pthread_mutex_unlock(&flights->lock);
+}
+
+static struct batch *new_batch(struct nx_flights *flights, size_t room, enum nx_priority priority)
+{
+    struct batch *batch = calloc(1, sizeof(*batch) + room * sizeof(batch->members[0]));
+    if (!batch)
+        return NULL;
+    batch->flights = flights;
+    batch->transfer.priority = priority;
+    batch->transfer.done = batch_arrived;
+    batch->transfer.opaque = batch;
+    return batch;
+}
+
+static void add_member(struct batch *batch, struct flight *flight) /* under lock */
+{
+    if (batch->count == 0)
+        batch->transfer.offset = flight->blob.offset;
+    batch->transfer.length = flight->blob.offset + flight->blob.size - batch->transfer.offset;
+    flight->refs++;
+    flight->batch = batch;
+    batch->members[batch->count++] = flight;
+}
+
+static void free_batch(struct nx_flights *flights, struct batch *batch)
+{
+    nx_http_request_release(&batch->transfer.http);
+    pthread_mutex_lock(&flights->lock);
+    for (size_t i = 0; i < batch->count; i++)
+        unref(batch->members[i]);
+    pthread_mutex_unlock(&flights->lock);
+    free(batch);
+}
+
+/* May this blob be the batch's next?  A small gap before it costs less than another request. */
+static bool fits(const struct batch *batch, const struct nx_blob *blob, uint64_t request_max)
+{
+    uint64_t end = batch->transfer.offset + batch->transfer.length;
+    return blob->offset >= end && blob->offset - end <= GAP_MAX &&
+           blob->offset + blob->size - batch->transfer.offset <= request_max;
+}
+
+static void promote(struct nx_flights *flights, struct flight *flight, enum nx_priority priority)
+{
+    if (priority == NX_PRIORITY_DEMAND)
+        flight->urgent = true;
+    if (flight->batch)
+        nx_transport_promote(flights->transport, &flight->batch->transfer, priority);
+}
+
+/* Gather the blobs from *at on that make one range; NULL if none is left (or no memory).  Under lock. */
+static struct batch *next_batch(struct nx_flights *flights, const struct nx_blob *blobs,
+                                size_t count, size_t *at, enum nx_priority priority,
+                                uint64_t request_max)
+{
+    struct batch *batch = NULL;
+    for (; *at < count; (*at)++) {
+        const struct nx_blob *blob = &blobs[*at];
+        struct flight *flight = find(flights, &blob->digest);
+        if (flight) {
+            promote(flights, flight, priority);
+            continue;
+        }
+        if (batch && !fits(batch, blob, request_max))
+            break;
+        if (!batch && !(batch = new_batch(flights, count - *at, priority)))
+            break;
+        flight = add_flight(flights, blob);
+        if (!flight)
+            break;
+        flight->urgent = priority == NX_PRIORITY_DEMAND;
+        add_member(batch, flight);
+    }
+    if (batch && batch->count == 0) {
+        free(batch);
+        return NULL;
+    }
+    return batch;
+}
+
+void nx_flights_begin(struct nx_flights *flights, const struct nx_blob *blobs, size_t count,
+                      enum nx_priority priority, uint64_t request_max)
+{
+    for (size_t at = 0; at < count;) {
+        pthread_mutex_lock(&flights->lock);
+        struct batch *batch = flights->stopping
+                                  ? NULL
+                                  : next_batch(flights, blobs, count, &at, priority, request_max);
+        pthread_mutex_unlock(&flights->lock);
+        if (!batch)
+            return;
+        /* Without the lock: a transport that has stopped calls done() here. */
+        nx_transport_submit(flights->transport, &batch->transfer);
+    }
+}
+
+/* ---- waiting --------------------------------------------------------------- */
+
+/* Have a flight for the blob, and a reference to it.  NULL: stopping, no memory, or it has landed
+ * and left the table between the two locks.
+ */
+static struct flight *join(struct nx_flights *flights, const struct nx_blob *blob,
+                           bool *ret_stopping)
+{
+    nx_flights_begin(flights, blob, 1, NX_PRIORITY_DEMAND, blob->size);
+    pthread_mutex_lock(&flights->lock);
+    struct flight *flight = find(flights, &blob->digest);
+    if (flight)
+        flight->refs++;
+    *ret_stopping = flights->stopping;
+    pthread_mutex_unlock(&flights->lock);
+    return flight;
+}
+
+static int wait_for(struct nx_flights *flights, struct flight *flight, struct nx_bytes **ret_bytes,
+                    struct nx_error *err)
+{
+    int r = 0;
+    pthread_mutex_lock(&flights->lock);
+    while (!flight->done && !flights->stopping)
+        pthread_cond_wait(&flights->landing, &flights->lock);
+    if (!flight->done) {
+        r = nx_fail(err, NX_ERR_CANCELLED, "the engine ends");
+    } else if (flight->bytes) {
+        *ret_bytes = nx_bytes_ref(flight->bytes);
+    } else {
+        if (err)
+            *err = flight->err;
+        r = -1;
+    }
+    unref(flight);
+    pthread_mutex_unlock(&flights->lock);
+    return r;
+}
+
+int nx_flights_wait(struct nx_flights *flights, const struct nx_blob *blob,
+                    struct nx_bytes **ret_bytes, struct nx_error *err)
+{
+    *ret_bytes = NULL;
+    bool stopping;
+    struct flight *flight = join(flights, blob, &stopping);
+    if (flight)
+        return wait_for(flights, flight, ret_bytes, err);
+    return stopping ? nx_fail(err, NX_ERR_CANCELLED, "the engine ends") : 0;
+}
+
+bool nx_flights_has(struct nx_flights *flights, const struct nx_digest *digest)
+{
+    pthread_mutex_lock(&flights->lock);
+    bool has = find(flights, digest) != NULL;
+    pthread_mutex_unlock(&flights->lock);
+    return has;
+}
+
+int nx_flights_wait_below(struct nx_flights *flights, uint64_t bytes, struct nx_error *err)
+{
+    pthread_mutex_lock(&flights->lock);
+    while (flights->bytes >= bytes && !flights->stopping)
+        pthread_cond_wait(&flights->landing, &flights->lock);
+    struct nx_error failure = flights->background_err;
+    flights->background_err = (struct nx_error)NX_ERROR_INIT;
+    if (flights->stopping)
+        nx_fail(&failure, NX_ERR_CANCELLED, "the engine ends");
+    pthread_mutex_unlock(&flights->lock);
+    if (failure.code == NX_OK)
+        return 0;
+    if (err)
+        *err = failure;
+    return -1;
+}
+
+/* ---- arrivals: the workers ------------------------------------------------- */
+
+static void describe_wrong(struct nx_flights *flights, const struct nx_blob *blob, unsigned mirror,
+                           struct nx_error *ret_err)
+{
+    char url[512];
+    nx_fail(
+        ret_err, NX_ERR_FORMAT,
+        "%s: the %s at offset %" PRIu64
+        " has not the bytes that the author signed: the file there is damaged or another version",
+        nx_http_display_url(nx_transport_url(flights->transport, mirror), url),
+        blob->page ? "index page" : "chunk", blob->offset);
+}
+
+/* Wrong bytes: ask the next mirror for this one blob, or give up. */
+static void fetch_again(struct nx_flights *flights, struct batch *from, struct flight *flight)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    unsigned mirror = from->transfer.mirror, n = nx_transport_mirrors(flights->transport);
+    describe_wrong(flights, &flight->blob, mirror, &err);
+    struct batch *batch =
+        ++flight->wrong < WRONG_MAX * n ? new_batch(flights, 1, from->transfer.priority) : NULL;
+    pthread_mutex_lock(&flights->lock);
+    uint64_t bit = UINT64_C(1) << (mirror % 64);
+    bool tell = !(flights->told_wrong & bit);
+    flights->told_wrong |= bit;
+    if (batch) {
+        add_member(batch, flight);
+        if (flight->urgent)
+            batch->transfer.priority = NX_PRIORITY_DEMAND;
+    }
+    pthread_mutex_unlock(&flights->lock);
+    if (tell)
+        nx_report_text(flights->report, NX_MSG_NOTICE, "%s", err.msg);
+    if (!batch) {
+        set_done(flights, flight, NULL, &err);
+        return;
+    }
+    batch->transfer.mirror = mirror + 1;
+    if (flight->wrong >= n)
+        batch->transfer.delay_ms = nx_http_backoff_ms(flight->wrong, 0);
+    nx_report_add(flights->report, &flights->report->stats.retries, 1);
+    nx_transport_submit(flights->transport, &batch->transfer);
+}
+
+/* The flight's bytes out of the batch's body, checked; NULL without memory or if they are wrong. */
+static struct nx_bytes *take_bytes(const struct batch *batch, const struct flight *flight)
+{
+    struct nx_digest found;
+    const uint8_t *data =
+        batch->transfer.http.body.data + (flight->blob.offset - batch->transfer.offset);
+    nx_digest_of(data, flight->blob.size, &found);
+    if (!nx_digest_equal(&found, &flight->blob.digest))
+        return NULL;
+    struct nx_bytes *bytes = nx_bytes_new(flight->blob.size);
+    if (bytes)
+        memcpy(bytes->data, data, flight->blob.size);
+    return bytes;
+}
+
+/* The transfer has failed, or was given up as nobody waited.  If somebody does now, it is worth another. */
+static void fetch_urgently(struct nx_flights *flights, struct batch *from, struct flight *flight)
+{
+    struct batch *batch = NULL;
+    pthread_mutex_lock(&flights->lock);
+    if (flight->urgent && from->transfer.priority != NX_PRIORITY_DEMAND &&
+        from->err.code != NX_ERR_CANCELLED)
+        batch = new_batch(flights, 1, NX_PRIORITY_DEMAND);
+    if (batch)
+        add_member(batch, flight);
+    pthread_mutex_unlock(&flights->lock);
+    if (batch)
+        nx_transport_submit(flights->transport, &batch->transfer);
+    else
+        set_done(flights, flight, NULL, &from->err);
+}
+
+/* True if the flight has its bytes. */
+static bool land(struct nx_flights *flights, struct batch *batch, struct flight *flight)
+{
+    if (batch->err.code != NX_OK) {
+        fetch_urgently(flights, batch, flight);
+        return false;
+    }
+    struct nx_bytes *bytes = take_bytes(batch, flight);
+    if (!bytes) {
+        fetch_again(flights, batch, flight);
+        return false;
+    }
+    flights->landed(&flight->blob, bytes, true, flights->opaque);
+    set_done(flights, flight, bytes, NULL);
+    return true;
+}
+
+/* What can wait until those who waited have their bytes. */
+static void keep(struct nx_flights *flights, struct flight *flight)
+{
+    flights->landed(&flight->blob, flight->bytes, false, flights->opaque);
+    pthread_mutex_lock(&flights->lock);
+    remove_flight(flights, flight);
+    pthread_cond_broadcast(&flights->landing);
+    pthread_mutex_unlock(&flights->lock);
+}
+
+static void process(struct nx_flights *flights, struct batch *batch)
+{
+    size_t landed = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct flight *flight = batch->members[i];
+        if (land(flights, batch, flight)) {
+            batch->members[i] = batch->members[landed];
+            batch->members[landed++] = flight;
+        }
+    }
+    for (size_t i = 0; i < landed; i++)
+        keep(flights, batch->members[i]);
+    free_batch(flights, batch);
+}
+
+static void *work(void *opaque)
+{
+    struct nx_flights *flights = opaque;
+    pthread_mutex_lock(&flights->lock);
+    for (;;) {
+        struct batch *batch = TAILQ_FIRST(&flights->arrived);
+        if (!batch && flights->stopping)
+            break;
+        if (!batch) {
+            pthread_cond_wait(&flights->arrival, &flights->lock);
+            continue;
+        }
+        TAILQ_REMOVE(&flights->arrived, batch, link);
+        pthread_mutex_unlock(&flights->lock);
+        process(flights, batch);
+        pthread_mutex_lock(&flights->lock);
+    }
+    pthread_mutex_unlock(&flights->lock);
+    return NULL;
+}
+
+/* ---- new and free ---------------------------------------------------------- */
+
+int nx_flights_new(struct nx_transport *transport, struct nx_report *report,
+                   nx_flight_landed_fn *landed, void *opaque, struct nx_flights **ret_flights,
+                   struct nx_error *err)
+{
+    NX_AUTO_FLIGHTS struct nx_flights *flights = calloc(1, sizeof(*flights));
+    if (!flights)
+        return nx_fail_errno(err, "flights");
+    pthread_mutex_init(&flights->lock, NULL);
+    pthread_cond_init(&flights->arrival, NULL);
+    pthread_cond_init(&flights->landing, NULL);
+    TAILQ_INIT(&flights->arrived);
+    flights->transport = transport;
+    flights->report = report;
+    flights->landed = landed;
+    flights->opaque = opaque;
+    if (nx_map_init(&flights->map, 10, err) < 0)
+        return -1;
+    for (; flights->n_workers < WORKERS; flights->n_workers++) {
+        int rc = pthread_create(&flights->workers[flights->n_workers], NULL, work, flights);
+        if (rc != 0)
+            return nx_fail(err, NX_ERR_SYSTEM, "worker thread: %s", strerror(rc));
+    }
+    *ret_flights = NX_STEAL(flights);
+    return 0;
+}
+
+void nx_flights_stop(struct nx_flights *flights)
+{
+    pthread_mutex_lock(&flights->lock);
+    flights->stopping = true;
+    pthread_cond_broadcast(&flights->arrival);
+    pthread_cond_broadcast(&flights->landing);
+    pthread_mutex_unlock(&flights->lock);
+    while (flights->n_workers > 0)
+        pthread_join(flights->workers[--flights->n_workers], NULL);
+}
+
+void nx_flights_free(struct nx_flights *flights)
+{
+    if (!flights)
+        return;
+    nx_flights_stop(flights);
+    nx_map_release(&flights->map);
+    pthread_cond_destroy(&flights->landing);
+    pthread_cond_destroy(&flights->arrival);
+    pthread_mutex_destroy(&flights->lock);
+    free(flights);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* nxfetch: boot a packaged machine from a web server.  Only wires; the verbs are in verb_*.c. */
+#include <stdio.h>
+
+#include "common/embed.h"
+#include "common/interrupt.h"
+#include "common/log.h"
+#include "common/progress.h"
+#include "fetch/options.h"
+#include "fetch/verbs.h"
+
+NX_EMBED(help_text, "fetch/nxfetch.help");
+
+static int usage_error(const struct nx_error *err)
+{
+    nx_log(NX_LOG_ERROR, "%s", err->msg);
+    fprintf(stderr, "Try 'nxfetch --help'.\n");
+    return 2;
+}
+
+static int print(const char *text)
+{
+    fputs(text, stdout);
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
+static void set_up(const struct nx_options *options)
+{
+    enum nx_loglevel level = options->quiet          ? NX_LOG_WARNING
+                             : options->verbose == 0 ? NX_LOG_NOTICE
+                             : options->verbose == 1 ? NX_LOG_INFO
+                                                     : NX_LOG_DEBUG;
+    nx_log_set_level(level);
+    nx_progress_set_quiet(options->quiet);
+    nx_progress_set_fd(options->progress_fd);
+    nx_interrupt_install();
+}
+
+static int run_verb(const struct nx_options *options, struct nx_error *err)
+{
+    switch (options->verb) {
+    case NX_VERB_RUN:
+        return nx_verb_run(options, err);
+    case NX_VERB_INFO:
+        return nx_verb_info(options, err);
+    case NX_VERB_PULL:
+        return nx_verb_pull(options, err);
+    case NX_VERB_MOUNT:
+        return nx_verb_mount(options, err);
+    default:
+        return nx_verb_cache(options, err);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_OPTIONS struct nx_options options;
+    nx_log_set_program("nxfetch");
+    if (nx_options_parse(argc, argv, &options, &err) < 0)
+        return usage_error(&err);
+    if (options.verb == NX_VERB_HELP)
+        return print(help_text);
+    if (options.verb == NX_VERB_VERSION)
+        return print("nxfetch " NX_VERSION "\n");
+    set_up(&options);
+    if (run_verb(&options, &err) == 0)
+        return 0;
+    nx_progress_end();
+    return err.code == NX_ERR_USAGE ? usage_error(&err) : nx_log_failure(&err);
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+#include "fetch/opening.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- the cache ------------------------------------------------------------- */
+
+/* The head that the cache has for one of the URLs; false if there is none that can be used. */
+static bool open_cached(const struct nx_opening *opening, struct nx_opened *ret_opened)
+{
+    const struct nx_engine_config *config = opening->config;
+    for (unsigned i = 0; opening->cache && i < config->n_urls; i++) {
+        struct nx_cache_head record;
+        if (!nx_cache_get_head(opening->cache, config->urls[i], &record))
+            continue;
+        NX_AUTO_BYTES struct nx_bytes *bytes = nx_cache_get(opening->cache, &record.bytes);
+        NX_AUTO_HEAD struct nx_head *head = NULL;
+        size_t need;
+        if (!bytes || bytes->len > NX_HEAD_MAX ||
+            nx_head_parse(bytes->data, bytes->len, opening->name, &head, &need, NULL) < 0 ||
+            !head || nx_buffer_add(&ret_opened->front, bytes->data, bytes->len, NULL) < 0)
+            continue;
+        ret_opened->head = NX_STEAL(head);
+        ret_opened->front_from_cache = true;
+        return true;
+    }
+    return false;
+}
+
+/* Keep a head that has come from the web.  That the cache cannot take it is said when it gets chunks. */
+static void keep_head(const struct nx_opening *opening, const struct nx_opened *opened,
+                      const char *etag)
+{
+    struct nx_cache_head record = { .manifest = opened->head->manifest_digest };
+    if (!opening->cache)
+        return;
+    nx_digest_of(opened->front.data, opened->front.len, &record.bytes);
+    snprintf(record.etag, sizeof(record.etag), "%s", etag);
+    if (nx_cache_put(opening->cache, &record.bytes, opened->front.data, opened->front.len, NULL) ==
+        0)
+        nx_cache_put_head(opening->cache, opening->config->urls[0], &record, NULL);
+}
+
+static void forget(struct nx_opened *opened)
+{
+    nx_head_free(NX_STEAL(opened->head));
+    opened->front.len = 0;
+    opened->front_from_cache = false;
+}
+
+/* ---- the web --------------------------------------------------------------- */
+
+/* Append the file's bytes from front.len up to end; fewer if it ends before. */
+static int fetch_front(const struct nx_opening *opening, struct nx_buffer *front, size_t end,
+                       uint64_t *ret_total, char ret_etag[static 256], struct nx_error *err)
+{
+    struct nx_transfer transfer = { .offset = front->len,
+                                    .length = end - front->len,
+                                    .may_be_short = true,
+                                    .priority = NX_PRIORITY_DEMAND };
+    int r = nx_transport_fetch(opening->transport, &transfer, err);
+    if (r == 0)
+        r = nx_buffer_add(front, transfer.http.body.data, transfer.http.body.len, err);
+    if (r == 0) {
+        *ret_total = transfer.http.total;
+        memcpy(ret_etag, transfer.http.etag, 256);
+    }
+    nx_http_request_release(&transfer.http);
+    return r;
+}
+
+/* Parse what front has, and fetch more of it until that is a head. */
+static int parse_front(const struct nx_opening *opening, struct nx_opened *opened, uint64_t *total,
+                       char etag[static 256], struct nx_error *err)
+{
+    for (;;) {
+        size_t need = 0;
+        if (nx_head_parse(opened->front.data, opened->front.len, opening->name, &opened->head,
+                          &need, err) < 0)
+            return -1;
+        if (opened->head)
+            return 0;
+        if (need > *total && opened->front.len >= *total)
+            return nx_fail(err, NX_ERR_FORMAT,
+                           "%s: truncated: it ends within the package's head, after %" PRIu64
+                           " bytes",
+                           opening->name, *total);
+        if (fetch_front(opening, &opened->front, need, total, etag, err) < 0)
+            return -1;
+    }
+}
+
+/* Is the file's head still the cached one?  1: it is; 0: front has what is there now. */
+static int revalidate(const struct nx_opening *opening, struct nx_opened *opened, uint64_t *total,
+                      char etag[static 256], struct nx_error *err)
+{
+    const struct nx_span *domain = &opened->head->manifest->domain;
+    NX_AUTO_BUFFER struct nx_buffer now = NX_BUFFER_INIT(NX_HEAD_MAX);
+    if (fetch_front(opening, &now, domain->offset + domain->size, total, etag, err) < 0)
+        return -1;
+    if (now.len <= opened->front.len && memcmp(now.data, opened->front.data, now.len) == 0)
+        return 1;
+    forget(opened);
+    return nx_buffer_add(&opened->front, now.data, now.len, err);
+}
+
+static int check_total(const struct nx_opening *opening, const struct nx_opened *opened,
+                       uint64_t total, struct nx_error *err)
+{
+    uint64_t end = nx_manifest_end(opened->head->manifest);
+    if (total < end)
+        return nx_fail(err, NX_ERR_FORMAT,
+                       "%s: truncated: the file has %" PRIu64 " bytes of at least %" PRIu64
+                       "; it must be copied to the server again",
+                       opening->name, total, end);
+    nx_report_set(opening->report, &opening->report->stats.package_bytes, total);
+    return 0;
+}
+
+static int open_web(const struct nx_opening *opening, struct nx_opened *opened,
+                    struct nx_error *err)
+{
+    uint64_t total = 0;
+    char etag[256] = "";
+    if (open_cached(opening, opened)) {
+        struct nx_error why = NX_ERROR_INIT;
+        int r = revalidate(opening, opened, &total, etag, &why);
+        if (r < 0 && why.code == NX_ERR_NETWORK) {
+            nx_report_text(opening->report, NX_MSG_NOTICE,
+                           "%s: going on with the version in the cache", why.msg);
+            return 0;
+        }
+        if (r < 0 && err)
+            *err = why;
+        if (r != 0)
+            return r < 0 ? -1 : check_total(opening, opened, total, err);
+    } else if (fetch_front(opening, &opened->front, NX_HEAD_FIRST, &total, etag, err) < 0) {
+        return -1;
+    }
+    if (parse_front(opening, opened, &total, etag, err) < 0 ||
+        check_total(opening, opened, total, err) < 0)
+        return -1;
+    keep_head(opening, opened, etag);
+    return 0;
+}
+
+/* ---- all together ---------------------------------------------------------- */
+
+static int open_offline(const struct nx_opening *opening, struct nx_opened *opened,
+                        struct nx_error *err)
+{
+    if (open_cached(opening, opened))
+        return 0;
+    return nx_fail(
+        err, NX_ERR_NETWORK,
+        "%s: not in the cache, and --offline forbids to fetch it: run nxfetch pull first",
+        opening->name);
+}
+
+static int open_file(const struct nx_opening *opening, struct nx_opened *opened,
+                     struct nx_error *err)
+{
+    struct stat st;
+    if (nx_head_read(opening->fd, opening->name, &opened->head, err) < 0)
+        return -1;
+    if (fstat(opening->fd, &st) < 0)
+        return nx_fail_errno(err, "%s", opening->name);
+    nx_report_mark(opening->report, &opening->report->stats.first_byte);
+    return check_total(opening, opened, (uint64_t)st.st_size, err);
+}
+
+static int check_pin(const struct nx_opening *opening, const struct nx_opened *opened,
+                     struct nx_error *err)
+{
+    const struct nx_digest *pin = opening->config->pin;
+    char want[NX_DIGEST_HEX], have[NX_DIGEST_HEX];
+    if (!pin || nx_digest_equal(pin, &opened->head->manifest_digest))
+        return 0;
+    return nx_fail(err, NX_ERR_TRUST,
+                   "%s: not the package that the reference names: its manifest is %.16s…, the "
+                   "reference's %.16s…; ask the author for a new reference",
+                   opening->name, nx_digest_hex(&opened->head->manifest_digest, have),
+                   nx_digest_hex(pin, want));
+}
+
+int nx_opening_run(const struct nx_opening *opening, struct nx_opened *ret_opened,
+                   struct nx_error *err)
+{
+    *ret_opened = (struct nx_opened){ .front = NX_BUFFER_INIT(NX_HEAD_MAX) };
+    int (*open_it)(const struct nx_opening *, struct nx_opened *, struct nx_error *) =
+        opening->fd >= 0     ? open_file
+        : opening->transport ? open_web
+                             : open_offline;
+    if (open_it(opening, ret_opened, err) < 0 || check_pin(opening, ret_opened, err) < 0)
+        return -1;
+    if (opening->transport)
+        nx_transport_set_minimum(opening->transport, nx_manifest_end(ret_opened->head->manifest));
+    nx_report_mark(opening->report, &opening->report->stats.manifest_verified);
+    return 0;
+}
+
+void nx_opened_release(struct nx_opened *opened)
+{
+    nx_head_free(opened->head);
+    nx_buffer_release(&opened->front);
+    opened->head = NULL;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* The first step: a package's head, from a file, the web or the cache; verified in itself, and against the
+ * reference's pin.  (Whom it is signed by is the launcher's question.)
+ */
+#ifndef NX_FETCH_OPENING_H
+#define NX_FETCH_OPENING_H
+
+#include "fetch/cache.h"
+#include "fetch/engine.h"
+#include "fetch/report.h"
+#include "fetch/transport.h"
+#include "formats/package.h"
+
+/* Where to look. */
+struct nx_opening {
+    const struct nx_engine_config *config;
+    int fd;                         /* the local package, or -1 */
+    const char *name;               /* for messages */
+    struct nx_transport *transport; /* NULL: local, or offline */
+    struct nx_cache *cache;         /* or NULL */
+    struct nx_report *report;
+};
+
+/* What was found. */
+struct nx_opened {
+    struct nx_head *head;
+    struct nx_buffer
+        front; /* the file's first bytes, which hold more than the head; empty if local */
+    bool front_from_cache;
+};
+
+/* On the web: one GET of NX_HEAD_FIRST bytes, mostly; when the cache has the head, one GET that asks whether it is still
+ * the same.  A new head is put into the cache.  Release *ret_opened in both cases.
+ */
+int nx_opening_run(const struct nx_opening *opening, struct nx_opened *ret_opened,
+                   struct nx_error *err);
+void nx_opened_release(struct nx_opened *opened);
+
+#endif

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+#include "fetch/options.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fetch/cache.h"
+
+#define MEMORY_MIN (UINT64_C(1) << 20)
+#define MEMORY_MAX (UINT64_C(1) << 42)
+#define CPUS_MAX   255
+#define CACHE_MIN  (UINT64_C(64) << 20)
+#define CACHE_MAX  (UINT64_C(1) << 50)
+
+/* The verbs that an option makes sense with. */
+#define ON(verb) (1U << NX_VERB_##verb)
+#define RUN      ON(RUN)
+#define IMAGES   (RUN | ON(MOUNT))
+#define NETWORK  (IMAGES | ON(PULL) | ON(INFO))
+#define CACHE    (ON(CACHE_SHOW) | ON(CACHE_PRUNE) | ON(CACHE_CLEAR) | ON(CACHE_VERIFY))
+#define ANY      (~0U)
+
+enum option_id {
+    OPT_SERIAL = 256,
+    OPT_DISPLAY,
+    OPT_VNC,
+    OPT_ACCEL,
+    OPT_NO_NETWORK,
+    OPT_FORWARD,
+    OPT_MEMORY,
+    OPT_CPUS,
+    OPT_OFFLINE,
+    OPT_NO_COMPLETE,
+    OPT_STATS,
+    OPT_TRUST,
+    OPT_ALLOW_UNSIGNED,
+    OPT_CA_CERT,
+    OPT_INSECURE,
+    OPT_CACHE_DIR,
+    OPT_CACHE_SIZE,
+    OPT_NO_CACHE,
+    OPT_JSON,
+    OPT_READY_FD,
+    OPT_PROGRESS_FD,
+};
+
+static const struct entry {
+    const char *name;
+    int has_arg;
+    int id;
+    unsigned verbs;
+} table[] = {
+    { "serial", required_argument, OPT_SERIAL, RUN },
+    { "display", required_argument, OPT_DISPLAY, RUN },
+    { "vnc", required_argument, OPT_VNC, RUN },
+    { "accel", required_argument, OPT_ACCEL, RUN },
+    { "no-network", no_argument, OPT_NO_NETWORK, RUN },
+    { "forward", required_argument, OPT_FORWARD, RUN },
+    { "memory", required_argument, OPT_MEMORY, RUN },
+    { "cpus", required_argument, OPT_CPUS, RUN },
+    { "offline", no_argument, OPT_OFFLINE, IMAGES | ON(INFO) },
+    { "no-complete", no_argument, OPT_NO_COMPLETE, IMAGES },
+    { "stats", required_argument, OPT_STATS, NETWORK },
+    { "trust", required_argument, OPT_TRUST, IMAGES },
+    { "allow-unsigned", no_argument, OPT_ALLOW_UNSIGNED, IMAGES },
+    { "ca-cert", required_argument, OPT_CA_CERT, NETWORK },
+    { "insecure", no_argument, OPT_INSECURE, NETWORK },
+    { "cache-dir", required_argument, OPT_CACHE_DIR, NETWORK | CACHE },
+    { "cache-size", required_argument, OPT_CACHE_SIZE, NETWORK | CACHE },
+    { "no-cache", no_argument, OPT_NO_CACHE, IMAGES | ON(INFO) },
+    { "json", no_argument, OPT_JSON, ON(INFO) | CACHE },
+    { "ready-fd", required_argument, OPT_READY_FD, ON(MOUNT) },
+    { "progress-fd", required_argument, OPT_PROGRESS_FD, ANY },
+    { "verbose", no_argument, 'v', ANY },
+    { "quiet", no_argument, 'q', ANY },
+    { "help", no_argument, 'h', ANY },
+    { "version", no_argument, 'V', ANY },
+};
+#define N_ENTRIES (sizeof table / sizeof *table)
+
+static int parse_fd(const char *option, const char *text, int *ret_fd, struct nx_error *err)
+{
+    uint64_t fd;
+    if (nx_parse_number(option, text, 0, 1 << 20, &fd, err) < 0)
+        return -1;
+    if (fcntl((int)fd, F_GETFD) < 0)
+        return nx_fail_errno(err, "--%s: descriptor %s", option, text);
+    *ret_fd = (int)fd;
+    return 0;
+}
+
+static int add_forward(struct nx_options *options, const char *text, struct nx_error *err)
+{
+    if (options->n_forwards == NX_FORWARDS_MAX)
+        return nx_fail(err, NX_ERR_USAGE, "--forward: at most %d of them", NX_FORWARDS_MAX);
+    if (nx_parse_forward(text, &options->forwards[options->n_forwards], err) < 0)
+        return -1;
+    options->n_forwards++;
+    return 0;
+}
+
+static int set_cache_dir(struct nx_options *options, char *dir, struct nx_error *err)
+{
+    free(options->cache_dir);
+    options->cache_dir = dir;
+    return dir ? 0 : nx_fail_errno(err, "cache directory");
+}
+
+/* $XDG_CACHE_HOME/nxpk, or below $HOME; with neither there is no cache. */
+static int default_cache_dir(struct nx_options *options, struct nx_error *err)
+{
+    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char *dir = NULL;
+    if (base && base[0] == '/')
+        return asprintf(&dir, "%s/nxpk", base) < 0 ? set_cache_dir(options, NULL, err)
+                                                   : set_cache_dir(options, dir, err);
+    if (home && home[0] == '/')
+        return asprintf(&dir, "%s/.cache/nxpk", home) < 0 ? set_cache_dir(options, NULL, err)
+                                                          : set_cache_dir(options, dir, err);
+    return 0;
+}
+
+/* Options about the machine. */
+static int apply_machine(struct nx_options *options, int id, const char *arg, struct nx_error *err)
+{
+    uint64_t number;
+    switch (id) {
+    case OPT_SERIAL:
+        return nx_parse_serial(arg, &options->serial, err);
+    case OPT_DISPLAY:
+        options->display = arg;
+        return 0;
+    case OPT_VNC:
+        return nx_parse_vnc(arg, options->vnc, err);
+    case OPT_ACCEL:
+        return nx_accel_parse(arg, &options->accel, err);
+    case OPT_NO_NETWORK:
+        options->no_network = true;
+        return 0;
+    case OPT_FORWARD:
+        return add_forward(options, arg, err);
+    case OPT_MEMORY:
+        return nx_parse_size("memory", arg, MEMORY_MIN, MEMORY_MAX, &options->memory, err);
+    case OPT_CPUS:
+        if (nx_parse_number("cpus", arg, 1, CPUS_MAX, &number, err) < 0)
+            return -1;
+        options->cpus = (unsigned)number;
+        return 0;
+    default:
+        return 1; /* not one of these */
+    }
+}
+
+/* Options about the package and how it comes here. */
+static int apply_source(struct nx_options *options, int id, const char *arg, struct nx_error *err)
+{
+    switch (id) {
+    case OPT_OFFLINE:
+        options->offline = true;
+        return 0;
+    case OPT_NO_COMPLETE:
+        options->no_complete = true;
+        return 0;
+    case OPT_TRUST:
+        return nx_trust_add(&options->trust, arg, err);
+    case OPT_ALLOW_UNSIGNED:
+        options->trust.allow_unsigned = true;
+        return 0;
+    case OPT_CA_CERT:
+        options->http.ca_file = arg;
+        return 0;
+    case OPT_INSECURE:
+        options->http.insecure = true;
+        return 0;
+    case OPT_CACHE_DIR:
+        return set_cache_dir(options, strdup(arg), err);
+    case OPT_CACHE_SIZE:
+        return nx_parse_size("cache-size", arg, CACHE_MIN, CACHE_MAX, &options->cache_limit, err);
+    case OPT_NO_CACHE:
+        free(options->cache_dir);
+        options->cache_dir = NULL;
+        return 0;
+    default:
+        return 1;
+    }
+}
+
+/* Options about what is shown, and to whom. */
+static int apply_output(struct nx_options *options, int id, const char *arg, struct nx_error *err)
+{
+    switch (id) {
+    case OPT_STATS:
+        options->stats_file = arg;
+        return 0;
+    case OPT_JSON:
+        options->json = true;
+        return 0;
+    case OPT_READY_FD:
+        return parse_fd("ready-fd", arg, &options->ready_fd, err);
+    case OPT_PROGRESS_FD:
+        return parse_fd("progress-fd", arg, &options->progress_fd, err);
+    case 'v':
+        options->verbose++;
+        return 0;
+    case 'q':
+        options->quiet = true;
+        return 0;
+    case 'h':
+        options->verb = NX_VERB_HELP;
+        return 0;
+    default:
+        options->verb = NX_VERB_VERSION;
+        return 0;
+    }
+}
+
+static int apply(struct nx_options *options, int id, const char *arg, struct nx_error *err)
+{
+    int ret = apply_machine(options, id, arg, err);
+    if (ret > 0)
+        ret = apply_source(options, id, arg, err);
+    return ret > 0 ? apply_output(options, id, arg, err) : ret;
+}
+
+/* Take the whole of argv's options; *ret_seen has a bit for each entry of the table. */
+static int parse_options(int argc, char **argv, struct nx_options *options, uint64_t *ret_seen,
+                         struct nx_error *err)
+{
+    struct option longs[N_ENTRIES + 1] = { 0 };
+    for (size_t i = 0; i < N_ENTRIES; i++)
+        longs[i] = (struct option){ table[i].name, table[i].has_arg, NULL, table[i].id };
+    opterr = 0;
+    optind = 0; /* glibc: start anew, as a test may call this many times */
+    int id;
+    while ((id = getopt_long(argc, argv, ":vqh", longs, NULL)) != -1) {
+        if (id == ':')
+            return nx_fail(err, NX_ERR_USAGE, "%s needs a value", argv[optind - 1]);
+        if (id == '?' && optopt && optopt < 256)
+            return nx_fail(err, NX_ERR_USAGE, "-%c is not an option", optopt);
+        if (id == '?')
+            return nx_fail(err, NX_ERR_USAGE, "%s is not an option, or takes no value",
+                           argv[optind - 1]);
+        if (apply(options, id, optarg, err) < 0)
+            return -1;
+        for (size_t i = 0; i < N_ENTRIES; i++)
+            *ret_seen |= (uint64_t)(table[i].id == id) << i;
+    }
+    return 0;
+}
+
+static int parse_cache_verb(int n, char **words, struct nx_options *options, struct nx_error *err)
+{
+    static const char *const names[] = { "show", "prune", "clear", "verify" };
+    unsigned which = 0;
+    if (n == 0)
+        return nx_fail(err, NX_ERR_USAGE, "cache: show, prune, clear or verify?");
+    while (which < 4 && strcmp(words[0], names[which]) != 0)
+        which++;
+    if (which == 4)
+        return nx_fail(err, NX_ERR_USAGE, "cache: '%s' is not show, prune, clear or verify",
+                       words[0]);
+    options->verb = (enum nx_verb)(NX_VERB_CACHE_SHOW + which);
+    options->prune_to = options->cache_limit;
+    bool has_size = options->verb == NX_VERB_CACHE_PRUNE && n == 2;
+    if (n != 1 && !has_size)
+        return nx_fail(err, NX_ERR_USAGE, "cache %s: too many arguments", words[0]);
+    return has_size ? nx_parse_size("cache prune", words[1], 0, CACHE_MAX, &options->prune_to, err)
+                    : 0;
+}
+
+/* The words that are no options: a verb with its arguments, or a location to boot. */
+static int parse_words(int n, char **words, struct nx_options *options, struct nx_error *err)
+{
+    static const struct {
+        const char *name;
+        enum nx_verb verb;
+        int n_args;
+        const char *args;
+    } verbs[] = { { "info", NX_VERB_INFO, 1, "LOCATION" },
+                  { "pull", NX_VERB_PULL, 1, "LOCATION" },
+                  { "mount", NX_VERB_MOUNT, 2, "LOCATION DIR" } };
+    if (n == 0)
+        return nx_fail(err, NX_ERR_USAGE, "which machine?  Name a URL or a file");
+    if (strcmp(words[0], "cache") == 0)
+        return parse_cache_verb(n - 1, words + 1, options, err);
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        if (strcmp(words[0], verbs[i].name) != 0)
+            continue;
+        if (n - 1 != verbs[i].n_args)
+            return nx_fail(err, NX_ERR_USAGE, "%s: needs %s; a file of that name is ./%s", words[0],
+                           verbs[i].args, words[0]);
+        options->verb = verbs[i].verb;
+        options->location = words[1];
+        options->mount_dir = words[n - 1];
+        return 0;
+    }
+    if (n > 1)
+        return nx_fail(err, NX_ERR_USAGE, "'%s': one machine at a time", words[1]);
+    options->location = words[0];
+    return 0;
+}
+
+/* An option that does nothing would be a surprise: refuse it. */
+static int check_fitting(const struct nx_options *options, uint64_t seen, struct nx_error *err)
+{
+    for (size_t i = 0; i < N_ENTRIES; i++)
+        if ((seen >> i & 1) && !(table[i].verbs >> options->verb & 1))
+            return nx_fail(err, NX_ERR_USAGE, "--%s means nothing here", table[i].name);
+    if (options->offline && !options->cache_dir && nx_http_is_url(options->location))
+        return nx_fail(err, NX_ERR_USAGE, "--offline needs the cache, and there is none");
+    if (options->verb == NX_VERB_PULL && !options->cache_dir)
+        return nx_fail(err, NX_ERR_USAGE,
+                       "pull: there is no place for a cache: set $HOME or "
+                       "use --cache-dir");
+    if (options->verb >= NX_VERB_CACHE_SHOW && !options->cache_dir)
+        return nx_fail(err, NX_ERR_USAGE, "cache: there is none: set $HOME or use --cache-dir");
+    return 0;
+}
+
+int nx_options_parse(int argc, char **argv, struct nx_options *ret_options, struct nx_error *err)
+{
+    *ret_options = (struct nx_options){ .ready_fd = -1,
+                                        .progress_fd = -1,
+                                        .cache_limit = NX_CACHE_LIMIT_DEFAULT };
+    uint64_t seen = 0;
+    if (default_cache_dir(ret_options, err) < 0 ||
+        parse_options(argc, argv, ret_options, &seen, err) < 0)
+        return -1;
+    if (ret_options->verb == NX_VERB_HELP || ret_options->verb == NX_VERB_VERSION)
+        return 0;
+    if (parse_words(argc - optind, argv + optind, ret_options, err) < 0)
+        return -1;
+    return check_fitting(ret_options, seen, err);
+}
+
+void nx_options_release(struct nx_options *options)
+{
+    free(options->cache_dir);
+    options->cache_dir = NULL;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* Programs of other packages that have to be installed. */
+#ifndef NX_FETCH_PROGRAM_H
+#define NX_FETCH_PROGRAM_H
+
+#include "common/error.h"
+
+/* 0 if name can be found in $PATH, else SYSTEM, naming Debian's package to install. */
+int nx_need_program(const char *name, const char *package, struct nx_error *err);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads: one, that waits while the window is full; flights land on others. */
+#include "fetch/pull.h"
+
+#include <string.h>
+
+#define GATHER_MAX 1024 /* chunks */
+
+/* Chunks gathered for the next ranges. */
+struct gather {
+    const struct nx_pull_options *options;
+    struct nx_blob blobs[GATHER_MAX];
+    size_t count;
+    uint64_t bytes;
+    uint64_t chunks_seen, chunks_total;
+};
+
+/* Equal chunks are counted each time, here and in the total: so it is a share, not a sum. */
+static void show_progress(const struct gather *gather)
+{
+    struct nx_report *report = gather->options->report;
+    double share =
+        gather->chunks_total ? (double)gather->chunks_seen / (double)gather->chunks_total : 1;
+    uint64_t total = gather->options->tree->manifest->chunks.size;
+    nx_report_set(report, &report->stats.have_bytes, (uint64_t)(share * (double)total));
+}
+
+static int check_cache(const struct nx_pull_options *options, struct nx_error *err)
+{
+    return nx_cache_is_writable(options->cache)
+               ? 0
+               : nx_fail(err, NX_ERR_SYSTEM, "the cache takes no more");
+}
+
+static int send_off(struct gather *gather, struct nx_error *err)
+{
+    const struct nx_pull_options *options = gather->options;
+    struct nx_blobs *blobs = options->tree->blobs;
+    if (nx_blobs_wait_below(blobs, options->window, err) < 0 || check_cache(options, err) < 0)
+        return -1;
+    nx_blobs_want(blobs, gather->blobs, gather->count, NX_PRIORITY_BACKGROUND,
+                  options->request_max);
+    gather->count = 0;
+    gather->bytes = 0;
+    show_progress(gather);
+    return 0;
+}
+
+static int add_chunk(struct gather *gather, const struct nx_blob *blob, struct nx_error *err)
+{
+    gather->chunks_seen++;
+    if (nx_cache_has(gather->options->cache, &blob->digest))
+        return 0;
+    gather->blobs[gather->count++] = *blob;
+    gather->bytes += blob->size;
+    if (gather->count < GATHER_MAX && gather->bytes < gather->options->request_max)
+        return 0;
+    return send_off(gather, err);
+}
+
+/* A source that nothing flies from: each chunk is read, and kept, at once. */
+static int take_chunk(struct gather *gather, const struct nx_blob *blob, struct nx_error *err)
+{
+    NX_AUTO_BYTES struct nx_bytes *bytes = NULL;
+    gather->chunks_seen++;
+    show_progress(gather);
+    if (nx_cache_has(gather->options->cache, &blob->digest))
+        return 0;
+    if (nx_blobs_get(gather->options->tree->blobs, blob, &bytes, err) < 0)
+        return -1;
+    return check_cache(gather->options, err);
+}
+
+static int pull_leaf(struct gather *gather, unsigned image, const struct nx_leaf *leaf,
+                     struct nx_error *err)
+{
+    const struct nx_tree *tree = gather->options->tree;
+    for (unsigned slot = 0; slot < NX_INDEX_FANOUT; slot++) {
+        struct nx_blob blob;
+        if (!nx_leaf_chunk(tree, leaf, image, leaf->first + slot, &blob))
+            continue;
+        bool here = nx_blobs_is_near(tree->blobs, &blob);
+        if ((here ? take_chunk : add_chunk)(gather, &blob, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int pull_image(struct gather *gather, unsigned image, struct nx_error *err)
+{
+    for (uint64_t n = 0;;) {
+        NX_AUTO_LEAF struct nx_leaf leaf = { 0 };
+        if (nx_tree_next_leaf(gather->options->tree, image, n, &leaf, err) < 0)
+            return -1;
+        if (!leaf.page)
+            return 0;
+        if (pull_leaf(gather, image, &leaf, err) < 0)
+            return -1;
+        n = leaf.first + NX_INDEX_FANOUT;
+    }
+}
+
+int nx_pull(const struct nx_pull_options *options, struct nx_error *err)
+{
+    const struct nx_manifest *manifest = options->tree->manifest;
+    NX_AUTO_FREE struct gather *gather = calloc(1, sizeof(*gather));
+    if (!gather)
+        return nx_fail_errno(err, "pull");
+    gather->options = options;
+    for (unsigned i = 0; i < manifest->n_images; i++)
+        gather->chunks_total += manifest->images[i].chunks;
+    for (unsigned i = 0; i < manifest->n_images; i++)
+        if (pull_image(gather, i, err) < 0)
+            return -1;
+    if (send_off(gather, err) < 0 || nx_blobs_wait_below(options->tree->blobs, 1, err) < 0)
+        return -1;
+    return check_cache(options, err);
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+#include "fetch/session.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "common/interrupt.h"
+#include "common/log.h"
+#include "common/progress.h"
+#include "fetch/statsfile.h"
+
+#define ENGINE_STOP_MS 3000
+#define FRAME_SECONDS  20  /* an engine that was taken over may send half a frame and stop */
+#define NOTICE_MAX     512 /* bytes of a line from the engine */
+
+/* ---- signals ---- */
+
+static void our_signals(sigset_t *ret_set)
+{
+    sigemptyset(ret_set);
+    sigaddset(ret_set, SIGINT);
+    sigaddset(ret_set, SIGTERM);
+    sigaddset(ret_set, SIGHUP);
+}
+
+static int open_signals(struct nx_session *session, struct nx_error *err)
+{
+    sigset_t set;
+    our_signals(&set);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    session->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (session->signal_fd < 0)
+        return nx_fail_errno(err, "signals");
+    return nx_check_interrupt(err); /* one may have come before they were blocked */
+}
+
+/* ---- what the engine says ---- */
+
+static void write_stats(struct nx_session *session)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    if (!session->options->stats_file || session->stats_failed || !session->location)
+        return;
+    char name[512];
+    if (nx_statsfile_write(session->options->stats_file, nx_location_name(session->location, name),
+                           session->state, &session->stats,
+                           session->head ? session->head->manifest : NULL, &err) < 0) {
+        session->stats_failed = true;
+        nx_log(NX_LOG_WARNING, "--stats: %s", err.msg);
+    }
+}
+
+static int take_stats(struct nx_session *session, struct nx_error *err)
+{
+    struct nx_stats stats;
+    if (session->payload.len != sizeof stats)
+        return nx_fail(err, NX_ERR_FORMAT, "the engine sent strange statistics");
+    memcpy(&stats, session->payload.data, sizeof stats);
+    if (stats.n_images > NX_IMAGES_MAX)
+        return nx_fail(err, NX_ERR_FORMAT, "the engine sent strange statistics");
+    session->stats = stats;
+    if (session->draws_have) {
+        nx_progress_set_total(stats.total_bytes);
+        nx_progress_update(stats.have_bytes);
+    } else {
+        nx_progress_update(stats.bytes);
+    }
+    write_stats(session);
+    return 0;
+}
+
+/* The payload as one printable line: it may carry a server's or an author's text. */
+static void payload_line(const struct nx_session *session, struct nx_error *ret_line)
+{
+    size_t len = session->payload.len < NOTICE_MAX ? session->payload.len : NOTICE_MAX;
+    nx_fail(ret_line, NX_OK, "%.*s", (int)len, len ? (const char *)session->payload.data : "");
+}
+
+static void show_line(const struct nx_session *session, enum nx_loglevel level, const char *label)
+{
+    struct nx_error line = NX_ERROR_INIT;
+    payload_line(session, &line);
+    nx_log(level, "%s%s%s", label, *label && line.msg[0] ? ": " : "", line.msg);
+}
+
+/* Before there is a head nobody has been told of a machine, and if there will be none, one line says it all. */
+static enum nx_loglevel outage_level(const struct nx_session *session)
+{
+    return session->head ? NX_LOG_NOTICE : NX_LOG_INFO;
+}
+
+static void show_held(struct nx_session *session)
+{
+    if (session->held.msg[0])
+        nx_log(NX_LOG_NOTICE, "%s", session->held.msg);
+    session->held.msg[0] = 0;
+}
+
+/* A pull fails by what it has just been noticed to lack: hold that back, lest it be said twice. */
+static void take_notice(struct nx_session *session)
+{
+    show_held(session);
+    payload_line(session, &session->held);
+    if (session->use != NX_USE_PULL)
+        show_held(session);
+}
+
+static int take_failure(struct nx_session *session, struct nx_error *err)
+{
+    struct nx_error failure;
+    if (session->payload.len != sizeof failure)
+        return nx_fail(err, NX_ERR_FORMAT, "the engine failed and does not say why");
+    memcpy(&failure, session->payload.data, sizeof failure);
+    failure.msg[sizeof failure.msg - 1] = 0;
+    if (strcmp(failure.msg, session->held.msg) != 0)
+        show_held(session);
+    bool known = failure.code > NX_OK && failure.code <= NX_ERR_CANCELLED;
+    return nx_fail(err, known ? failure.code : NX_ERR_SYSTEM, "%s", failure.msg);
+}
+
+static int take_head(struct nx_session *session, struct nx_error *err)
+{
+    if (session->head)
+        return nx_fail(err, NX_ERR_FORMAT, "the engine sent two heads");
+    char name[512];
+    return nx_channel_unpack_head(&session->payload, nx_location_name(session->location, name),
+                                  &session->head, err);
+}
+
+static int take_message(struct nx_session *session, struct nx_error *err)
+{
+    int type;
+    if (nx_channel_receive(session->engine.channel, &type, &session->payload, err) < 0)
+        return nx_fail_while(err, "the engine");
+    switch (type) {
+    case 0:
+        return nx_fail(err, NX_ERR_SYSTEM, "the engine has ended unexpectedly");
+    case NX_MSG_HEAD:
+        return take_head(session, err);
+    case NX_MSG_READY:
+        session->ready = true;
+        return 0;
+    case NX_MSG_STATS:
+        return take_stats(session, err);
+    case NX_MSG_NOTICE:
+        take_notice(session);
+        return 0;
+    case NX_MSG_WAITING:
+        show_line(session, outage_level(session), "waiting for the network");
+        return 0;
+    case NX_MSG_RESUMED:
+        show_line(session, outage_level(session), "the network answers again");
+        return 0;
+    case NX_MSG_DONE:
+        show_held(session);
+        session->done = true;
+        return 0;
+    case NX_MSG_FAILED:
+        return take_failure(session, err);
+    default:
+        return nx_fail(err, NX_ERR_FORMAT, "the engine sent a message of unknown type %d", type);
+    }
+}
+
+int nx_session_poll(struct nx_session *session, struct pollfd *extra, unsigned n_extra,
+                    int timeout_ms, struct nx_error *err)
+{
+    struct pollfd fds[2 + NX_SESSION_POLL_MAX] = {
+        { .fd = session->signal_fd, .events = POLLIN },
+        { .fd = session->has_engine ? session->engine.channel : -1, .events = POLLIN },
+    };
+    memcpy(fds + 2, extra, n_extra * sizeof *extra);
+    if (poll(fds, 2 + n_extra, timeout_ms) < 0) {
+        if (errno != EINTR)
+            return nx_fail_errno(err, "poll");
+        for (unsigned i = 0; i < n_extra; i++)
+            extra[i].revents = 0;
+        return 0;
+    }
+    memcpy(extra, fds + 2, n_extra * sizeof *extra);
+    struct signalfd_siginfo info;
+    if (fds[0].revents && read(session->signal_fd, &info, sizeof info) == sizeof info)
+        return nx_fail(err, NX_ERR_CANCELLED, "interrupted");
+    return fds[1].revents ? take_message(session, err) : 0;
+}
+
+bool nx_session_interrupted(const struct nx_session *session)
+{
+    struct pollfd fd = { .fd = session->signal_fd, .events = POLLIN };
+    return poll(&fd, 1, 0) > 0;
+}
+
+void nx_session_set_state(struct nx_session *session, const char *state)
+{
+    session->state = state;
+    write_stats(session);
+}
+
+int nx_session_tell(struct nx_session *session, enum nx_message type, struct nx_error *err)
+{
+    return nx_channel_send(session->engine.channel, type, NULL, 0, err);
+}
+
+/* ---- opening ---- */
+
+/* Prepare for images as whole files, because of why. */
+static int fall_back(struct nx_session *session, const struct nx_error *why, struct nx_error *err)
+{
+    nx_log(NX_LOG_NOTICE, "%s; so the images are fetched whole first", why->msg);
+    if (nx_instance_export_dir(&session->instance, &session->export_dir, err) < 0)
+        return -1;
+    session->images_dir = session->export_dir;
+    return 0;
+}
+
+static int prepare_images(struct nx_session *session, const char *mount_dir, struct nx_error *err)
+{
+    struct nx_error why = NX_ERROR_INIT;
+    const char *dir = mount_dir ? mount_dir : session->instance.images;
+    if (nx_mountpoint_usable(&why) < 0 ||
+        nx_mountpoint_mount(dir, &session->mountpoint, &why) < 0) {
+        if (!mount_dir)
+            return fall_back(session, &why, err);
+        *err = why;
+        return -1;
+    }
+    session->images_dir = session->mountpoint.dir;
+    return 0;
+}
+
+static int start_engine(struct nx_session *session, struct nx_error *err)
+{
+    const struct nx_options *options = session->options;
+    const struct nx_location *location = session->location;
+    const struct nx_reference *reference = location->reference;
+    struct nx_engine_config config = {
+        .path = location->path,
+        .urls = location->urls,
+        .n_urls = location->n_urls,
+        .pin = reference && reference->pinned ? &reference->manifest_digest : NULL,
+        .http = options->http,
+        .cache_dir = options->cache_dir,
+        .cache_limit = options->cache_limit,
+        .offline = options->offline,
+        .complete = session->use == NX_USE_IMAGES && !options->no_complete && !options->offline &&
+                    !location->path && options->cache_dir,
+        .pull = session->use == NX_USE_PULL,
+        .fuse_fd = session->mountpoint.fd,
+        .no_fuse_fetch_all = session->export_dir != NULL,
+        .export_dir = session->export_dir,
+    };
+    if (nx_engine_start(&config, &session->engine, err) < 0)
+        return -1;
+    session->has_engine = true;
+    struct timeval limit = { .tv_sec = FRAME_SECONDS };
+    setsockopt(session->engine.channel, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    return 0;
+}
+
+static int wait_head(struct nx_session *session, struct nx_error *err)
+{
+    if (start_engine(session, err) < 0)
+        return -1;
+    while (!session->head)
+        if (nx_session_poll(session, NULL, 0, -1, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* Let signals interrupt a call that is not nx_session_poll()'s. */
+static void allow_signals(bool allow)
+{
+    sigset_t set;
+    our_signals(&set);
+    sigprocmask(allow ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
+}
+
+/* Not a package: perhaps its URL is a reference's, of an unusual name. */
+static bool becomes_reference(struct nx_session *session)
+{
+    nx_engine_stop(&session->engine, ENGINE_STOP_MS);
+    session->has_engine = false;
+    allow_signals(true);
+    bool found = !session->options->offline &&
+                 nx_location_retry_as_reference(session->location, &session->options->http);
+    allow_signals(false);
+    return found;
+}
+
+int nx_session_open(struct nx_session *session, const struct nx_options *options,
+                    enum nx_session_use use, const char *mount_dir, struct nx_error *err)
+{
+    session->options = options;
+    session->use = use;
+    session->state = "connecting";
+    nx_buffer_init(&session->payload, NX_CHANNEL_MAX);
+    session->stats.first_byte = session->stats.manifest_verified = -1;
+    session->stats.qemu_started = -1;
+    nx_progress_start("connecting", 0);
+    if (nx_location_resolve(options->location, &options->http, options->offline, &session->location,
+                            err) < 0 ||
+        open_signals(session, err) < 0)
+        return -1;
+    write_stats(session);
+    if (use == NX_USE_IMAGES && !mount_dir && nx_instance_open(&session->instance, err) < 0)
+        return -1;
+    if (use == NX_USE_IMAGES && prepare_images(session, mount_dir, err) < 0)
+        return -1;
+    int ret = wait_head(session, err);
+    if (ret < 0 && err->code == NX_ERR_FORMAT && becomes_reference(session))
+        ret = wait_head(session, err);
+    /* From here on the engine's death must end all reads, so it has to be the only one to hold this. */
+    nx_mountpoint_close_fd(&session->mountpoint);
+    nx_progress_end();
+    return ret;
+}
+
+int nx_session_trust(struct nx_session *session, const char *summary, struct nx_error *err)
+{
+    allow_signals(true);
+    int ret =
+        nx_trust_settle(&session->options->trust, session->location, session->head, summary, err);
+    allow_signals(false);
+    return ret;
+}
+
+int nx_session_go(struct nx_session *session, struct nx_error *err)
+{
+    if (nx_session_tell(session, NX_MSG_GO, err) < 0)
+        return -1;
+    session->draws_have = session->export_dir || session->use == NX_USE_PULL;
+    nx_progress_start(session->draws_have ? "fetching" : "starting", 0);
+    while (session->use == NX_USE_IMAGES && !session->ready)
+        if (nx_session_poll(session, NULL, 0, -1, err) < 0)
+            return -1;
+    return 0;
+}
+
+char *nx_session_image_path(const struct nx_session *session, const char *image)
+{
+    char *path;
+    return asprintf(&path, "%s/%s", session->images_dir, image) < 0 ? NULL : path;
+}
+
+/* ---- closing ---- */
+
+void nx_session_stop_engine(struct nx_session *session)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    nx_progress_end();
+    if (session->has_engine) {
+        nx_engine_stop(&session->engine, ENGINE_STOP_MS);
+        session->has_engine = false;
+        nx_session_set_state(session, "ended");
+    }
+    if (nx_mountpoint_unmount(&session->mountpoint, &err) < 0)
+        nx_log(NX_LOG_WARNING, "%s", err.msg);
+}
+
+void nx_session_close(struct nx_session *session)
+{
+    nx_session_stop_engine(session);
+    nx_instance_close(&session->instance);
+    nx_head_free(session->head);
+    nx_location_free(session->location);
+    free(session->export_dir);
+    nx_buffer_release(&session->payload);
+    if (session->signal_fd >= 0)
+        close(session->signal_fd);
+    session->signal_fd = -1;
+    session->head = NULL;
+    session->location = NULL;
+    session->export_dir = NULL;
+}

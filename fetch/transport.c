@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads: submit and promote put transfers into the queues under the lock, from any thread, and wake
+ * the network thread up.  It alone touches curl, active transfers (but for their priority) and
+ * the mirrors' ETags.  done() is called without the lock.
+ */
+#include "fetch/transport.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+#define CONNECTIONS_MAX  6     /* to one host, where HTTP/2 does not make it one */
+#define TRANSFERS_MAX    24    /* at once; HTTP/2 streams */
+#define UNURGENT_MAX     4     /* of them, those that nobody waits for: connections stay free */
+#define SLOW_RETRY_MS    15000 /* when every mirror has refused, and a guest waits */
+#define READAHEAD_TRIES  1
+#define CURL_BUFFER_SIZE (128L << 10)
+
+TAILQ_HEAD(transfer_list, nx_transfer);
+
+struct mirror {
+    char *url;
+    char etag[256];     /* the first strong one seen, "" if none */
+    bool etag_unstable; /* it has changed once: the digests alone decide now */
+};
+
+struct nx_transport {
+    const struct nx_http_options *options;
+    struct nx_report *report;
+    struct mirror *mirrors; /* network thread, but for url */
+    unsigned n_mirrors;
+    unsigned tries;
+    CURLM *multi;              /* network thread, but for curl_multi_wakeup() */
+    CURL *idle[TRANSFERS_MAX]; /* network thread */
+    unsigned n_idle;
+    pthread_t thread;
+    bool running; /* the thread is to be joined: nx_transport_stop()'s caller */
+
+    pthread_mutex_t lock;
+    struct transfer_list queues[NX_PRIORITIES]; /* under lock */
+    struct transfer_list active;                /* under lock */
+    unsigned n_active[NX_PRIORITIES];           /* under lock */
+    unsigned n_waiting;                         /* under lock: transfers with waits set */
+    uint64_t minimum;                           /* under lock */
+    bool patient;                               /* under lock */
+    bool stopping;                              /* under lock */
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- telling the user ------------------------------------------------------ */
+
+/* A transfer that somebody waits for has trouble, or has no more. */
+static void set_waits(struct nx_transport *transport, struct nx_transfer *transfer, bool waits,
+                      const char *reason)
+{
+    pthread_mutex_lock(&transport->lock);
+    bool told = transport->n_waiting > 0;
+    if (transfer->waits != waits)
+        transport->n_waiting += waits ? 1 : -1;
+    transfer->waits = waits;
+    unsigned n = transport->n_waiting;
+    pthread_mutex_unlock(&transport->lock);
+    nx_report_set(transport->report, &transport->report->stats.waiting, n);
+    if (!told && n > 0)
+        nx_report_text(transport->report, NX_MSG_WAITING, "%s", reason);
+    else if (told && n == 0)
+        nx_report_send(transport->report, NX_MSG_RESUMED, NULL, 0);
+}
+
+/* ---- starting -------------------------------------------------------------- */
+
+/* May one more transfer of this priority start?  Under lock. */
+static bool has_room(const struct nx_transport *transport, enum nx_priority priority)
+{
+    unsigned urgent = transport->n_active[NX_PRIORITY_DEMAND], unurgent = 0;
+    for (int p = NX_PRIORITY_READAHEAD; p < NX_PRIORITIES; p++)
+        unurgent += transport->n_active[p];
+    if (urgent + unurgent >= TRANSFERS_MAX)
+        return false;
+    if (priority == NX_PRIORITY_DEMAND)
+        return true;
+    if (priority == NX_PRIORITY_BACKGROUND && urgent > 0)
+        return false;
+    return unurgent < UNURGENT_MAX;
+}
+
+/* Take the most urgent transfer that may start now, or NULL; *next_due is then when to look again.  Under lock. */
+static struct nx_transfer *take_next(struct nx_transport *transport, int64_t *next_due)
+{
+    int64_t now = now_ms();
+    for (int p = 0; p < NX_PRIORITIES; p++) {
+        struct nx_transfer *transfer;
+        TAILQ_FOREACH(transfer, &transport->queues[p], link)
+        {
+            if (transfer->due > now) {
+                if (transfer->due < *next_due)
+                    *next_due = transfer->due;
+                continue;
+            }
+            if (!has_room(transport, transfer->priority))
+                break;
+            TAILQ_REMOVE(&transport->queues[p], transfer, link);
+            TAILQ_INSERT_TAIL(&transport->active, transfer, link);
+            transport->n_active[transfer->priority]++;
+            transfer->state = NX_TRANSFER_ACTIVE;
+            return transfer;
+        }
+    }
+    return NULL;
+}
+
+static CURL *take_handle(struct nx_transport *transport)
+{
+    if (transport->n_idle > 0)
+        return transport->idle[--transport->n_idle];
+    CURL *easy = curl_easy_init();
+    if (easy)
+        curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, CURL_BUFFER_SIZE);
+    return easy;
+}
+
+static void give_handle(struct nx_transport *transport, CURL *easy)
+{
+    if (easy && transport->n_idle < TRANSFERS_MAX)
+        transport->idle[transport->n_idle++] = easy;
+    else
+        curl_easy_cleanup(easy);
+}
+
+static void failed(struct nx_transport *transport, struct nx_transfer *transfer,
+                   const struct nx_error *err);
+
+static int start_with(struct nx_transport *transport, struct nx_transfer *transfer, CURL *easy,
+                      struct nx_error *err)
+{
+    const struct mirror *mirror = &transport->mirrors[transfer->mirror];
+    struct nx_http_request *http = &transfer->http;
+    snprintf(transfer->etag, sizeof(transfer->etag), "%s", mirror->etag);
+    http->offset = transfer->offset;
+    http->length = transfer->length;
+    http->may_be_short = transfer->may_be_short;
+    http->if_range_etag = transfer->etag[0] ? transfer->etag : NULL;
+    http->body.max = transfer->length;
+    if (nx_http_prepare(easy, mirror->url, transport->options, http, err) < 0)
+        return -1;
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+    if (curl_multi_add_handle(transport->multi, easy) != CURLM_OK)
+        return nx_fail(err, NX_ERR_SYSTEM, "%s: curl does not take the transfer", mirror->url);
+    transfer->easy = easy;
+    return 0;
+}
+
+static void start(struct nx_transport *transport, struct nx_transfer *transfer)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    struct nx_stats *stats = &transport->report->stats;
+    nx_report_add(transport->report, &stats->requests, 1);
+    CURL *easy = take_handle(transport);
+    if (easy && start_with(transport, transfer, easy, &err) == 0)
+        return;
+    if (!easy)
+        nx_fail(&err, NX_ERR_SYSTEM, "%s: curl cannot start",
+                transport->mirrors[transfer->mirror].url);
+    give_handle(transport, easy);
+    failed(transport, transfer, &err);
+}
+
+/* ---- ending ---------------------------------------------------------------- */
+
+/* Out of the active list; the caller owns the transfer then. */
+static void deactivate(struct nx_transport *transport, struct nx_transfer *transfer)
+{
+    pthread_mutex_lock(&transport->lock);
+    TAILQ_REMOVE(&transport->active, transfer, link);
+    transport->n_active[transfer->priority]--;
+    transfer->state = NX_TRANSFER_IDLE;
+    pthread_mutex_unlock(&transport->lock);
+}
+
+static void finish(struct nx_transport *transport, struct nx_transfer *transfer,
+                   const struct nx_error *err)
+{
+    if (transfer->waits)
+        set_waits(transport, transfer, false, NULL);
+    transfer->done(transfer, err);
+}
+
+static void queue_again(struct nx_transport *transport, struct nx_transfer *transfer, int64_t delay)
+{
+    nx_report_add(transport->report, &transport->report->stats.retries, 1);
+    pthread_mutex_lock(&transport->lock);
+    transfer->due = now_ms() + delay;
+    transfer->state = NX_TRANSFER_QUEUED;
+    TAILQ_INSERT_TAIL(&transport->queues[transfer->priority], transfer, link);
+    pthread_mutex_unlock(&transport->lock);
+}
+
+/* Milliseconds until the next try, or -1: give up. */
+static int64_t next_try(struct nx_transport *transport, struct nx_transfer *transfer,
+                        const struct nx_error *err, bool *ret_demand)
+{
+    pthread_mutex_lock(&transport->lock);
+    bool readahead = transfer->priority == NX_PRIORITY_READAHEAD;
+    *ret_demand = transfer->priority == NX_PRIORITY_DEMAND;
+    bool patient = transport->patient && !readahead;
+    pthread_mutex_unlock(&transport->lock);
+    unsigned n = transport->n_mirrors;
+    transfer->mirror = (transfer->mirror + 1) % n;
+    if (err->code == NX_ERR_SERVER) {
+        if (++transfer->refusals < n)
+            return 0;
+        transfer->refusals = 0;
+        return patient ? SLOW_RETRY_MS : -1;
+    }
+    unsigned round = transfer->failures++ / n; /* back-off when all mirrors have had their turn */
+    if (!patient && transfer->failures >= (readahead ? READAHEAD_TRIES : transport->tries) * n)
+        return -1;
+    if (transfer->failures % n != 0)
+        return 0;
+    return nx_http_backoff_ms(round + 1, transfer->http.retry_after);
+}
+
+/* An inactive transfer has failed: try again, or tell the submitter. */
+static void failed(struct nx_transport *transport, struct nx_transfer *transfer,
+                   const struct nx_error *err)
+{
+    deactivate(transport, transfer);
+    bool demand;
+    int64_t delay = next_try(transport, transfer, err, &demand);
+    if (delay < 0) {
+        finish(transport, transfer, err);
+        return;
+    }
+    bool worth_telling = err->code == NX_ERR_SERVER ? delay > 0 : transfer->failures > 1;
+    if (demand && worth_telling)
+        set_waits(transport, transfer, true, err->msg);
+    queue_again(transport, transfer, delay);
+}
+
+/* A 206 whose file is too short, or has another ETag, is from a wrong copy. */
+static int check_copy(struct nx_transport *transport, const struct nx_transfer *transfer,
+                      struct nx_error *err)
+{
+    pthread_mutex_lock(&transport->lock);
+    uint64_t minimum = transport->minimum;
+    pthread_mutex_unlock(&transport->lock);
+    if (transfer->http.total >= minimum)
+        return 0;
+    char url[512];
+    return nx_fail(err, NX_ERR_SERVER,
+                   "%s: truncated: the server has %" PRIu64 " bytes of at least %" PRIu64,
+                   nx_http_display_url(transport->mirrors[transfer->mirror].url, url),
+                   transfer->http.total, minimum);
+}
+
+static void learn_etag(struct nx_transport *transport, const struct nx_transfer *transfer)
+{
+    struct mirror *mirror = &transport->mirrors[transfer->mirror];
+    if (!mirror->etag_unstable && !mirror->etag[0])
+        snprintf(mirror->etag, sizeof(mirror->etag), "%s", transfer->http.etag);
+}
+
+/* The server has answered If-Range with the whole file: it is another one now, or the mirror's hosts disagree
+ * about ETags (Apache's old default names inodes).  Ask once more without; digests decide.
+ */
+static bool etag_has_changed(struct nx_transport *transport, struct nx_transfer *transfer,
+                             const struct nx_error *err)
+{
+    struct mirror *mirror = &transport->mirrors[transfer->mirror];
+    if (transfer->http.status != 200 || !transfer->http.if_range_etag)
+        return false;
+    if (!mirror->etag_unstable)
+        nx_report_text(transport->report, NX_MSG_NOTICE, "%s", err->msg);
+    mirror->etag_unstable = true;
+    mirror->etag[0] = '\0';
+    return true;
+}
+
+static void completed(struct nx_transport *transport, CURL *easy, CURLcode code)
+{
+    struct nx_transfer *transfer;
+    struct nx_error err = NX_ERROR_INIT;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
+    int r =
+        nx_http_finish(easy, transport->mirrors[transfer->mirror].url, code, &transfer->http, &err);
+    curl_multi_remove_handle(transport->multi, easy);
+    give_handle(transport, easy);
+    transfer->easy = NULL;
+    nx_report_add(transport->report, &transport->report->stats.bytes, transfer->http.body.len);
+    if (transfer->http.body.len > 0)
+        nx_report_mark(transport->report, &transport->report->stats.first_byte);
+    if (r == 0)
+        r = check_copy(transport, transfer, &err);
+    if (r == 0) {
+        learn_etag(transport, transfer);
+        deactivate(transport, transfer);
+        finish(transport, transfer, NULL);
+    } else if (etag_has_changed(transport, transfer, &err)) {
+        deactivate(transport, transfer);
+        queue_again(transport, transfer, 0);
+    } else {
+        failed(transport, transfer, &err);
+    }
+}
+
+/* ---- the network thread ---------------------------------------------------- */
+
+/* Start what may start; how long curl may wait then, in ms; -1: stop. */
+static int start_all(struct nx_transport *transport)
+{
+    for (;;) {
+        int64_t next_due = INT64_MAX;
+        pthread_mutex_lock(&transport->lock);
+        bool stopping = transport->stopping;
+        struct nx_transfer *transfer = stopping ? NULL : take_next(transport, &next_due);
+        pthread_mutex_unlock(&transport->lock);
+        if (stopping)
+            return -1;
+        if (transfer) {
+            start(transport, transfer);
+            continue;
+        }
+        int64_t wait = next_due == INT64_MAX ? INT_MAX : next_due - now_ms();
+        return wait < 0 ? 0 : wait > INT_MAX ? INT_MAX : (int)wait;
+    }
+}
+
+static void handle_completed(struct nx_transport *transport)
+{
+    int left;
+    CURLMsg *msg;
+    while ((msg = curl_multi_info_read(transport->multi, &left)))
+        if (msg->msg == CURLMSG_DONE)
+            completed(transport, msg->easy_handle, msg->data.result);
+}
+
+/* The transfers that are left end without their bytes. */
+static void cancel_all(struct nx_transport *transport)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    nx_fail(&err, NX_ERR_CANCELLED, "the transfer was cancelled");
+    struct transfer_list all = TAILQ_HEAD_INITIALIZER(all);
+    pthread_mutex_lock(&transport->lock);
+    TAILQ_CONCAT(&all, &transport->active, link);
+    for (int p = 0; p < NX_PRIORITIES; p++)
+        TAILQ_CONCAT(&all, &transport->queues[p], link);
+    pthread_mutex_unlock(&transport->lock);
+    struct nx_transfer *transfer;
+    while ((transfer = TAILQ_FIRST(&all))) {
+        TAILQ_REMOVE(&all, transfer, link);
+        transfer->state = NX_TRANSFER_IDLE;
+        if (transfer->easy) {
+            curl_multi_remove_handle(transport->multi, transfer->easy);
+            curl_easy_cleanup(transfer->easy);
+            transfer->easy = NULL;
+        }
+        transfer->done(transfer, &err);
+    }
+}
+
+static void *run(void *opaque)
+{
+    struct nx_transport *transport = opaque;
+    for (;;) {
+        int wait = start_all(transport);
+        if (wait < 0)
+            break;
+        int running;
+        curl_multi_perform(transport->multi, &running);
+        handle_completed(transport);
+        /* What has just ended may have made room, or be tried again at once. */
+        wait = start_all(transport);
+        if (wait < 0)
+            break;
+        curl_multi_poll(transport->multi, NULL, 0, wait, NULL);
+    }
+    return NULL;
+}
+
+void nx_transport_submit(struct nx_transport *transport, struct nx_transfer *transfer)
+{
+    transfer->failures = transfer->refusals = 0;
+    transfer->waits = false;
+    transfer->mirror %= transport->n_mirrors;
+    pthread_mutex_lock(&transport->lock);
+    bool stopping = transport->stopping;
+    if (!stopping) {
+        transfer->due = now_ms() + transfer->delay_ms;
+        transfer->state = NX_TRANSFER_QUEUED;
+        TAILQ_INSERT_TAIL(&transport->queues[transfer->priority], transfer, link);
+    }
+    pthread_mutex_unlock(&transport->lock);
+    if (stopping) {
+        struct nx_error err = NX_ERROR_INIT;
+        nx_fail(&err, NX_ERR_CANCELLED, "the transfer was cancelled");
+        transfer->done(transfer, &err);
+        return;
+    }
+    curl_multi_wakeup(transport->multi);
+}
+
+void nx_transport_promote(struct nx_transport *transport, struct nx_transfer *transfer,
+                          enum nx_priority priority)
+{
+    pthread_mutex_lock(&transport->lock);
+    if (priority < transfer->priority) {
+        if (transfer->state == NX_TRANSFER_QUEUED) {
+            TAILQ_REMOVE(&transport->queues[transfer->priority], transfer, link);
+            TAILQ_INSERT_TAIL(&transport->queues[priority], transfer, link);
+        } else if (transfer->state == NX_TRANSFER_ACTIVE) {
+            transport->n_active[transfer->priority]--;
+            transport->n_active[priority]++;
+        }
+        transfer->priority = priority;
+    }
+    pthread_mutex_unlock(&transport->lock);
+    curl_multi_wakeup(transport->multi);
+}
+
+/* ---- fetch and wait -------------------------------------------------------- */
+
+struct waiter {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool done; /* under lock */
+    struct nx_error err;
+};
+
+static void wake(struct nx_transfer *transfer, const struct nx_error *err)
+{
+    struct waiter *waiter = transfer->opaque;
+    pthread_mutex_lock(&waiter->lock);
+    if (err)
+        waiter->err = *err;
+    waiter->done = true;
+    pthread_cond_signal(&waiter->cond);
+    pthread_mutex_unlock(&waiter->lock);
+}
+
+int nx_transport_fetch(struct nx_transport *transport, struct nx_transfer *transfer,
+                       struct nx_error *err)
+{
+    struct waiter waiter = { .err = NX_ERROR_INIT };
+    pthread_mutex_init(&waiter.lock, NULL);
+    pthread_cond_init(&waiter.cond, NULL);
+    transfer->done = wake;
+    transfer->opaque = &waiter;
+    nx_transport_submit(transport, transfer);
+    pthread_mutex_lock(&waiter.lock);
+    while (!waiter.done)
+        pthread_cond_wait(&waiter.cond, &waiter.lock);
+    pthread_mutex_unlock(&waiter.lock);
+    pthread_cond_destroy(&waiter.cond);
+    pthread_mutex_destroy(&waiter.lock);
+    if (waiter.err.code == NX_OK)
+        return 0;
+    if (err)
+        *err = waiter.err;
+    return -1;
+}
+
+/* ---- new and free ---------------------------------------------------------- */
+
+static int copy_urls(struct nx_transport *transport, char *const *urls, unsigned n_urls,
+                     struct nx_error *err)
+{
+    transport->mirrors = calloc(n_urls, sizeof(*transport->mirrors));
+    if (!transport->mirrors)
+        return nx_fail_errno(err, "mirrors");
+    for (unsigned i = 0; i < n_urls; i++) {
+        transport->mirrors[i].url = strdup(urls[i]);
+        transport->n_mirrors = i + 1;
+        if (!transport->mirrors[i].url)
+            return nx_fail_errno(err, "mirrors");
+    }
+    return 0;
+}
+
+int nx_transport_new(char *const *urls, unsigned n_urls, const struct nx_http_options *options,
+                     unsigned tries, struct nx_report *report, struct nx_transport **ret_transport,
+                     struct nx_error *err)
+{
+    NX_AUTO_TRANSPORT struct nx_transport *transport = calloc(1, sizeof(*transport));
+    if (!transport)
+        return nx_fail_errno(err, "transport");
+    pthread_mutex_init(&transport->lock, NULL);
+    for (int p = 0; p < NX_PRIORITIES; p++)
+        TAILQ_INIT(&transport->queues[p]);
+    TAILQ_INIT(&transport->active);
+    transport->options = options;
+    transport->report = report;
+    transport->tries = tries;
+    if (copy_urls(transport, urls, n_urls, err) < 0)
+        return -1;
+    transport->multi = curl_multi_init();
+    if (!transport->multi)
+        return nx_fail(err, NX_ERR_SYSTEM, "curl cannot start");
+    curl_multi_setopt(transport->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+    curl_multi_setopt(transport->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)CONNECTIONS_MAX);
+    int rc = pthread_create(&transport->thread, NULL, run, transport);
+    if (rc != 0)
+        return nx_fail(err, NX_ERR_SYSTEM, "network thread: %s", strerror(rc));
+    transport->running = true;
+    *ret_transport = NX_STEAL(transport);
+    return 0;
+}
+
+void nx_transport_stop(struct nx_transport *transport)
+{
+    if (!transport || !transport->running)
+        return;
+    pthread_mutex_lock(&transport->lock);
+    transport->stopping = true;
+    pthread_mutex_unlock(&transport->lock);
+    curl_multi_wakeup(transport->multi);
+    pthread_join(transport->thread, NULL);
+    transport->running = false;
+    cancel_all(transport);
+}
+
+void nx_transport_free(struct nx_transport *transport)
+{
+    if (!transport)
+        return;
+    nx_transport_stop(transport);
+    while (transport->n_idle > 0)
+        curl_easy_cleanup(transport->idle[--transport->n_idle]);
+    if (transport->multi)
+        curl_multi_cleanup(transport->multi);
+    for (unsigned i = 0; i < transport->n_mirrors; i++)
+        free(transport->mirrors[i].url);
+    free(transport->mirrors);
+    pthread_mutex_destroy(&transport->lock);
+    free(transport);
+}
+
+void nx_transport_set_patient(struct nx_transport *transport)
+{
+    pthread_mutex_lock(&transport->lock);
+    transport->patient = true;
+    pthread_mutex_unlock(&transport->lock);
+}
+
+void nx_transport_set_minimum(struct nx_transport *transport, uint64_t bytes)
+{
+    pthread_mutex_lock(&transport->lock);
+    transport->minimum = bytes;
+    pthread_mutex_unlock(&transport->lock);
+}
+
+unsigned nx_transport_mirrors(const struct nx_transport *transport)
+{
+    return transport->n_mirrors;
+}
+
+const char *nx_transport_url(const struct nx_transport *transport, unsigned mirror)
+{
+    return transport->mirrors[mirror % transport->n_mirrors].url;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* Ranges of a package over HTTP, many at once: curl's multi interface on one network thread.
+ *
+ * What each answer is worth, http.h decides; what happens then, this does.  A failure that may
+ * pass is tried again with back-off, on the next mirror if there is one.  A mirror that refuses is
+ * left for the next one.  When all of them refuse or the tries are used up, the transfer
+ * fails - unless the transport is patient, for then a guest waits for these bytes: it goes on
+ * trying, slowly, and the user is told.
+ */
+#ifndef NX_FETCH_TRANSPORT_H
+#define NX_FETCH_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "common/http.h"
+#include "fetch/report.h"
+
+/* The most urgent first. */
+enum nx_priority {
+    NX_PRIORITY_DEMAND,     /* somebody waits */
+    NX_PRIORITY_READAHEAD,  /* somebody will, probably; given up after a failure */
+    NX_PRIORITY_BOOT,       /* the boot set */
+    NX_PRIORITY_BACKGROUND, /* all the rest: only while nobody waits */
+    NX_PRIORITIES,
+};
+
+struct nx_transport;
+struct nx_transfer;
+
+/* Called once for each transfer, on the network thread: be quick.  err is NULL if body holds the
+ * bytes.  The transfer is the submitter's again.
+ */
+typedef void nx_transfer_fn(struct nx_transfer *transfer, const struct nx_error *err);
+
+/* A range to fetch.  The submitter fills in the first part, and keeps it in place until done(). */
+struct nx_transfer {
+    uint64_t offset;
+    uint64_t length; /* at least 1 */
+    bool may_be_short;
+    enum nx_priority priority;
+    unsigned mirror;   /* which is asked first; afterwards: which has answered */
+    unsigned delay_ms; /* not before so many milliseconds from now */
+    nx_transfer_fn *done;
+    void *opaque;
+
+    struct nx_http_request http; /* body, total, etag: read them in done(), then release */
+
+    /* The transport's own. */
+    enum { NX_TRANSFER_IDLE, NX_TRANSFER_QUEUED, NX_TRANSFER_ACTIVE } state;
+    TAILQ_ENTRY(nx_transfer) link;
+    CURL *easy;        /* while it is with curl */
+    int64_t due;       /* ms: not before */
+    unsigned failures; /* that may pass */
+    unsigned refusals; /* mirrors that have refused since the last pause */
+    bool waits;        /* counted among those that the user hears of */
+    char etag[256];    /* what If-Range names */
+};
+
+/* urls are copied; options and report must outlive the transport.  tries: how often a failure that may
+ * pass is tried again before the transport is patient.
+ */
+int nx_transport_new(char *const *urls, unsigned n_urls, const struct nx_http_options *options,
+                     unsigned tries, struct nx_report *report, struct nx_transport **ret_transport,
+                     struct nx_error *err);
+
+/* End all transfers with NX_ERR_CANCELLED, and the network thread.  Later submits end so at once. */
+void nx_transport_stop(struct nx_transport *transport);
+void nx_transport_free(struct nx_transport *transport);
+
+void nx_transport_submit(struct nx_transport *transport, struct nx_transfer *transfer);
+
+/* Somebody now waits for it.  Nothing happens if it is done already. */
+void nx_transport_promote(struct nx_transport *transport, struct nx_transfer *transfer,
+                          enum nx_priority priority);
+
+/* From now on what somebody waits for never fails. */
+void nx_transport_set_patient(struct nx_transport *transport);
+
+/* The file must have at least so many bytes: a mirror with fewer is refused. */
+void nx_transport_set_minimum(struct nx_transport *transport, uint64_t bytes);
+
+unsigned nx_transport_mirrors(const struct nx_transport *transport);
+const char *nx_transport_url(const struct nx_transport *transport, unsigned mirror);
+
+/* Fetch a range and wait for it, in any thread but the network's.  transfer->http is to be released. */
+int nx_transport_fetch(struct nx_transport *transport, struct nx_transfer *transfer,
+                       struct nx_error *err);
+
+NX_DEFINE_AUTO(struct nx_transport *, transport, nx_transport_free)
+#define NX_AUTO_TRANSPORT NX_AUTO(transport)
+
+#endif

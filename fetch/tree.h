@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* The way through the index: from an image and a chunk's number to where its bytes are. Pages are
+ * fetched on the way, verified, then checked.  Any thread.
+ */
+#ifndef NX_FETCH_TREE_H
+#define NX_FETCH_TREE_H
+
+#include <stdbool.h>
+
+#include "fetch/blobs.h"
+#include "formats/index.h"
+#include "formats/manifest.h"
+
+struct nx_tree {
+    const struct nx_manifest *manifest; /* must outlive it */
+    struct nx_blobs *blobs;
+};
+
+/* A leaf page, checked: the chunks first … first + 255. */
+struct nx_leaf {
+    struct nx_bytes *page; /* owned; NULL: none of these chunks is there */
+    uint64_t first;
+};
+
+/* Have the root page of an image. */
+int nx_tree_root(const struct nx_tree *tree, unsigned image, struct nx_error *err);
+
+/* The leaf with chunk number n. */
+int nx_tree_leaf(const struct nx_tree *tree, unsigned image, uint64_t n, struct nx_leaf *ret_leaf,
+                 struct nx_error *err);
+
+/* The first leaf that has a chunk with number n or above; its page is NULL if there is none. */
+int nx_tree_next_leaf(const struct nx_tree *tree, unsigned image, uint64_t n,
+                      struct nx_leaf *ret_leaf, struct nx_error *err);
+
+/* Begin to fetch all pages of an image's index that are not here, in the background.  Waits only for
+ * pages that have pages below them.
+ */
+int nx_tree_prefetch(const struct nx_tree *tree, unsigned image, struct nx_error *err);
+
+void nx_leaf_release(struct nx_leaf *leaf);
+
+/* Chunk number n, which is in the leaf's range; false if it is all zero. */
+bool nx_leaf_chunk(const struct nx_tree *tree, const struct nx_leaf *leaf, unsigned image,
+                   uint64_t n, struct nx_blob *ret_blob);
+
+static inline void nx_auto_leaf(struct nx_leaf *leaf)
+{
+    nx_leaf_release(leaf);
+}
+#define NX_AUTO_LEAF NX_AUTO(leaf)
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether what a package's author signed may run here.
+ *
+ * A reference (.netx) that the user has pins a package or its signer; --trust names signers and then
+ * insists on them; a local package is the user's own.  Everything else is a stranger's: it is asked for on a
+ * terminal, and refused where there is none.  (The store of signers that the user has
+ * trusted before will be one more source of signers in struct nx_trust_policy.)
+ */
+#ifndef NX_FETCH_TRUST_H
+#define NX_FETCH_TRUST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/error.h"
+#include "fetch/location.h"
+#include "formats/package.h"
+
+#define NX_TRUST_SIGNERS_MAX 32
+
+/* What the user said beforehand. */
+struct nx_trust_policy {
+    struct nx_digest signers[NX_TRUST_SIGNERS_MAX]; /* fingerprints (nx_key_fingerprint()) */
+    unsigned n_signers;
+    bool allow_unsigned;
+};
+
+/* Add a signer: a PEM file with its public key, or its fingerprint in hexadecimal. */
+int nx_trust_add(struct nx_trust_policy *policy, const char *text, struct nx_error *err);
+
+enum nx_trust_verdict {
+    NX_TRUST_YES,
+    NX_TRUST_ASK, /* only the user can say */
+    NX_TRUST_NO,
+};
+
+/* Decide about a verified head that was found at location.  For NX_TRUST_NO err says why, and what
+ * would allow it.  location's pins must hold even where the policy would allow it.
+ */
+enum nx_trust_verdict nx_trust_decide(const struct nx_trust_policy *policy,
+                                      const struct nx_location *location,
+                                      const struct nx_head *head, struct nx_error *err);
+
+/* The pins alone: for what runs nothing (info, pull).  0, or TRUST if they do not hold. */
+int nx_trust_check_pins(const struct nx_location *location, const struct nx_head *head,
+                        struct nx_error *err);
+
+/* Decide, and ask on the terminal where need be; summary is a line that tells what the machine would get of
+ * this host.  0 if it may run, else TRUST, or CANCELLED if the user said no.
+ */
+int nx_trust_settle(const struct nx_trust_policy *policy, const struct nx_location *location,
+                    const struct nx_head *head, const char *summary, struct nx_error *err);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* `nxfetch cache show|prune|clear|verify`. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/interrupt.h"
+#include "common/io.h"
+#include "common/log.h"
+#include "common/progress.h"
+#include "fetch/cache.h"
+#include "fetch/verbs.h"
+
+/* Print and free a JSON object. */
+static int print_json(json_t *object, struct nx_error *err)
+{
+    int ret = json_dumpf(object, stdout, JSON_INDENT(2));
+    json_decref(object);
+    if (ret < 0 || putchar('\n') == EOF || fflush(stdout) != 0)
+        return nx_fail_errno(err, "standard output");
+    return 0;
+}
+
+static json_t *number(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static int show(const struct nx_options *options, struct nx_cache *cache, struct nx_error *err)
+{
+    struct nx_cache_usage usage;
+    if (nx_cache_show(cache, &usage, err) < 0)
+        return -1;
+    if (options->json)
+        return print_json(json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "dir", options->cache_dir,
+                                    "bytes", number(usage.bytes), "limit", number(usage.limit),
+                                    "segments", number(usage.segments), "entries",
+                                    number(usage.entries), "packages", number(usage.heads)),
+                          err);
+    char bytes[32], limit[32];
+    printf("%s: %s of at most %s in %" PRIu64 " files; %" PRIu64 " pieces, %" PRIu64
+           " packages known\n",
+           options->cache_dir, nx_human_bytes(usage.bytes, bytes),
+           nx_human_bytes(usage.limit, limit), usage.segments, usage.entries, usage.heads);
+    return 0;
+}
+
+static int show_freed(const struct nx_options *options, uint64_t freed, struct nx_error *err)
+{
+    if (options->json)
+        return print_json(json_pack("{s:o}", "freed", number(freed)), err);
+    char text[32];
+    printf("%s removed\n", nx_human_bytes(freed, text));
+    return 0;
+}
+
+static int draw_verify(uint64_t done, uint64_t total, void *opaque)
+{
+    (void)opaque;
+    nx_progress_set_total(total);
+    nx_progress_update(done);
+    return nx_interrupted();
+}
+
+static int verify(const struct nx_options *options, struct nx_cache *cache, struct nx_error *err)
+{
+    struct nx_cache_verdict verdict;
+    nx_progress_start("verifying", 0);
+    int ret = nx_cache_verify(cache, draw_verify, NULL, &verdict, err);
+    nx_progress_end();
+    if (ret < 0)
+        return -1;
+    if (options->json)
+        return print_json(json_pack("{s:o, s:o, s:o}", "good", number(verdict.good), "good_bytes",
+                                    number(verdict.good_bytes), "bad", number(verdict.bad)),
+                          err);
+    char bytes[32];
+    printf("%" PRIu64 " pieces (%s) are good", verdict.good,
+           nx_human_bytes(verdict.good_bytes, bytes));
+    if (verdict.bad)
+        printf("; %" PRIu64 " were not, and will be fetched anew", verdict.bad);
+    putchar('\n');
+    return 0;
+}
+
+int nx_verb_cache(const struct nx_options *options, struct nx_error *err)
+{
+    NX_AUTO_CACHE struct nx_cache *cache = NULL;
+    uint64_t freed = 0;
+    if (nx_cache_open(options->cache_dir, options->cache_limit, &cache, err) < 0)
+        return -1;
+    switch (options->verb) {
+    case NX_VERB_CACHE_PRUNE:
+        return nx_cache_prune(cache, options->prune_to, &freed, err) < 0
+                   ? -1
+                   : show_freed(options, freed, err);
+    case NX_VERB_CACHE_CLEAR:
+        return nx_cache_clear(cache, &freed, err) < 0 ? -1 : show_freed(options, freed, err);
+    case NX_VERB_CACHE_VERIFY:
+        return verify(options, cache, err);
+    default:
+        return show(options, cache, err);
+    }
+}

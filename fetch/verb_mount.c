@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* `nxfetch mount`: the images as files, for any tool, until Ctrl-C or umount. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/io.h"
+#include "common/log.h"
+#include "common/progress.h"
+#include "fetch/session.h"
+#include "fetch/verbs.h"
+
+/* The line that scripts wait for. */
+static int announce(const struct nx_session *session, int fd, struct nx_error *err)
+{
+    char line[8192];
+    int len = snprintf(line, sizeof line, "mounted %s\n", session->images_dir);
+    if (len >= (int)sizeof line)
+        len = (int)sizeof line - 1;
+    if (nx_write_full(fd, line, (size_t)len, "--ready-fd", err) < 0)
+        return -1;
+    for (unsigned i = 0; i < session->head->manifest->n_images; i++) {
+        char size[32];
+        nx_log(NX_LOG_INFO, "%s/%s: %s", session->images_dir,
+               session->head->manifest->images[i].name,
+               nx_human_bytes(session->head->manifest->images[i].size, size));
+    }
+    if (isatty(STDERR_FILENO))
+        nx_log(NX_LOG_NOTICE, "Ctrl-C, or umount %s, ends it", session->images_dir);
+    return 0;
+}
+
+/* Has somebody else unmounted it?  The folder is then on the file system of the one above it. */
+static bool is_unmounted(const char *dir)
+{
+    char above[4096];
+    struct stat inside, outside;
+    snprintf(above, sizeof above, "%s/..", dir);
+    return stat(dir, &inside) == 0 && stat(above, &outside) == 0 && inside.st_dev == outside.st_dev;
+}
+
+static int serve(struct nx_session *session, struct nx_error *err)
+{
+    for (;;) {
+        if (nx_session_poll(session, NULL, 0, -1, err) == 0)
+            continue;
+        bool wanted = err->code == NX_ERR_CANCELLED || is_unmounted(session->images_dir);
+        return wanted ? 0 : -1;
+    }
+}
+
+int nx_verb_mount(const struct nx_options *options, struct nx_error *err)
+{
+    NX_AUTO_SESSION struct nx_session session = NX_SESSION_INIT;
+    if (nx_session_open(&session, options, NX_USE_IMAGES, options->mount_dir, err) < 0 ||
+        nx_session_trust(&session, "nothing: its disks become files here", err) < 0 ||
+        nx_session_go(&session, err) < 0)
+        return -1;
+    nx_progress_end();
+    nx_session_set_state(&session, "running");
+    if (announce(&session, options->ready_fd >= 0 ? options->ready_fd : STDOUT_FILENO, err) < 0)
+        return -1;
+    return serve(&session, err);
+}

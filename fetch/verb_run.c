@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/* Booting a machine, from its location to its end.
+ *
+ *     open        location, engine, verified head        "connecting"
+ *     admit       domain, programs, accelerator, trust: whatever can be refused
+ *                 is refused here, before anything large is fetched
+ *     assemble    firmware, overlays, images             "starting"
+ *     start       QEMU
+ *     watch       until the guest, the user, QEMU or the engine ends it
+ *     finish      always, in this order: QEMU is asked, the engine ended (so that no read
+ *                 can hold QEMU any more), QEMU waited for, everything removed
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/progress.h"
+#include "fetch/accel.h"
+#include "fetch/cmdline.h"
+#include "fetch/display.h"
+#include "fetch/program.h"
+#include "fetch/session.h"
+#include "fetch/verbs.h"
+#include "fetch/vm.h"
+#include "fetch/vm_firmware.h"
+#include "fetch/vm_images.h"
+#include "formats/machine.h"
+
+#define QUIT_MS        3000 /* for QEMU to end by itself */
+#define RETRY_WRITE_MS 5000 /* between two looks whether a full disk has room again */
+
+struct run {
+    const struct nx_options *options;
+    struct nx_session session;
+    struct nx_machine *machine;
+    const char *program; /* QEMU */
+    const char *accel;
+    struct nx_display display;
+    struct nx_firmware firmware; /* unless the machine has a BIOS */
+    char *vars;
+    struct nx_vm_images images;
+    struct nx_vm vm;
+};
+
+/* ---- admit ---- */
+
+static int read_machine(struct run *run, struct nx_error *err)
+{
+    const struct nx_head *head = run->session.head;
+    char name[512];
+    nx_location_name(run->session.location, name);
+    const void *xml = head->domain_xml.data;
+    size_t len = head->domain_xml.len;
+    if (nx_machine_parse(xml, len, "domain.xml", &run->machine, err) < 0)
+        return nx_fail_while(err, "%s", name);
+    if (nx_vm_images_check(run->machine, head->manifest, name, err) < 0)
+        return -1;
+    if (head->manifest->suspended)
+        nx_log(NX_LOG_NOTICE, "%s was saved while it ran; it is booted instead", name);
+    return 0;
+}
+
+static unsigned cpus_of(const struct run *run)
+{
+    return run->options->cpus ? run->options->cpus : run->machine->cpus;
+}
+
+static uint64_t memory_of(const struct run *run)
+{
+    return run->options->memory ? run->options->memory : run->machine->memory;
+}
+
+/* What a stranger's machine would get of this host. */
+static void summarize(const struct run *run, char text[static 128])
+{
+    char memory[32];
+    bool network = run->machine->n_nics > 0 && !run->options->no_network;
+    snprintf(text, 128, "%s of memory, %u CPU%s, %s", nx_human_bytes(memory_of(run), memory),
+             cpus_of(run), cpus_of(run) == 1 ? "" : "s",
+             network ? "the network, as a program of yours" : "no network");
+}
+
+/* Bytes of memory that programs can have without swapping; 0 if unknown. */
+static uint64_t available_memory(void)
+{
+    NX_AUTO_FILE FILE *file = fopen("/proc/meminfo", "re");
+    NX_AUTO_FREE char *line = NULL;
+    size_t size = 0;
+    uint64_t kib;
+    while (file && getline(&line, &size, file) > 0)
+        if (sscanf(line, "MemAvailable: %" SCNu64, &kib) == 1)
+            return kib * 1024;
+    return 0;
+}
+
+static void warn_of_memory(const struct run *run)
+{
+    uint64_t available = available_memory(), wanted = memory_of(run);
+    char has[32], wants[32];
+    if (available && wanted > available)
+        nx_log(NX_LOG_WARNING,
+               "the machine's memory is %s, and %s are free here; --memory gives it less",
+               nx_human_bytes(wanted, wants), nx_human_bytes(available, has));
+}
+
+/* QEMU removes whatever stands where it is to listen, even a file: allow that for sockets only. */
+static int check_serial(const struct nx_serial *serial, struct nx_error *err)
+{
+    struct stat st;
+    if (serial->kind == NX_SERIAL_UNIX && lstat(serial->path, &st) == 0 && !S_ISSOCK(st.st_mode))
+        return nx_fail(err, NX_ERR_SYSTEM, "--serial: %s: is there already, and is no socket",
+                       serial->path);
+    return 0;
+}
+
+static int admit(struct run *run, struct nx_error *err)
+{
+    char summary[128];
+    if (read_machine(run, err) < 0)
+        return -1;
+    run->program = nx_cmdline_program(run->machine);
+    if (nx_need_program(run->program, "qemu-system-x86", err) < 0 ||
+        nx_need_program("qemu-img", "qemu-utils", err) < 0 ||
+        check_serial(&run->options->serial, err) < 0)
+        return -1;
+    const struct nx_image *nvram =
+        run->machine->nvram ? nx_manifest_image(run->session.head->manifest, run->machine->nvram)
+                            : NULL;
+    if (run->machine->uefi &&
+        nx_firmware_find(run->machine, nvram ? nvram->size : 0, &run->firmware, err) < 0)
+        return -1;
+    summarize(run, summary);
+    if (nx_session_trust(&run->session, summary, err) < 0)
+        return -1;
+    if (nx_accel_choose(run->options->accel, &run->accel, err) < 0)
+        return -1;
+    warn_of_memory(run);
+    nx_display_choose(run->options, run->program, &run->display);
+    return 0;
+}
+
+/* ---- assemble ---- */
+
+/* This run's own copy of the UEFI variables: the author's, else fresh ones. */
+static int copy_vars(struct run *run, struct nx_error *err)
+{
+    NX_AUTO_FREE char *from = run->machine->nvram
+                                  ? nx_session_image_path(&run->session, run->machine->nvram)
+                                  : strdup(run->firmware.vars);
+    run->vars = nx_instance_path(&run->session.instance, "vars.fd");
+    if (!from || !run->vars)
+        return nx_fail_errno(err, "UEFI variables");
+    return nx_firmware_copy_vars(from, run->vars, err);
+}
+
+static int assemble(struct run *run, struct nx_error *err)
+{
+    if (nx_vm_images_make(&run->session, run->machine, &run->images, err) < 0 ||
+        nx_session_go(&run->session, err) < 0)
+        return -1;
+    return run->machine->uefi ? copy_vars(run, err) : 0;
+}
+
+/* ---- start ---- */
+
+static void pass_note(void *opaque, const char *text)
+{
+    (void)opaque;
+    nx_log(NX_LOG_NOTICE, "%s", text);
+}
+
+/* Sound goes where the desktop's does, if there is one. */
+static const char *audio_of(const struct run *run)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    NX_AUTO_FREE char *socket = NULL;
+    if (!run->display.window || run->machine->n_sounds == 0 || !runtime ||
+        asprintf(&socket, "%s/pulse/native", runtime) < 0) {
+        socket = NULL;
+        return NULL;
+    }
+    return access(socket, W_OK) == 0 ? "pa" : NULL;
+}
+
+static int build_command(struct run *run, struct nx_args *ret_args, struct nx_error *err)
+{
+    const struct nx_options *options = run->options;
+    struct nx_cmdline_forward forwards[NX_FORWARDS_MAX];
+    for (unsigned i = 0; i < options->n_forwards; i++)
+        forwards[i] =
+            (struct nx_cmdline_forward){ .udp = options->forwards[i].udp,
+                                         .host_address = options->forwards[i].host_address,
+                                         .host_port = options->forwards[i].host_port,
+                                         .guest_port = options->forwards[i].guest_port };
+    struct nx_cmdline_options command = {
+        .qemu = run->program,
+        .accel = run->accel,
+        .images = run->images.images,
+        .n_images = run->images.n_images,
+        .firmware_code = run->firmware.code,
+        .firmware_vars = run->vars,
+        .qmp_fd = run->vm.listen_fd,
+        .display = run->display.qemu,
+        .vnc = run->display.vnc,
+        .audio = audio_of(run),
+        .serial = options->serial.kind,
+        .serial_path = options->serial.path,
+        .no_network = options->no_network,
+        .forwards = forwards,
+        .n_forwards = options->n_forwards,
+        .memory = options->memory,
+        .cpus = options->cpus,
+        .no_sandbox = run->display.runs_helper,
+        .note = pass_note,
+    };
+    return nx_cmdline_build(run->machine, &command, ret_args, err);
+}
+
+static void log_command(const struct nx_args *args)
+{
+    for (size_t i = 0; i < args->argc; i++)
+        nx_log(NX_LOG_DEBUG, "QEMU argument %zu: %s", i, args->argv[i]);
+}
+
+/* One round of waiting, for QEMU and everything else. */
+static int attend(struct run *run, struct nx_error *err)
+{
+    struct pollfd fds[NX_VM_POLL_FDS];
+    bool was_full = run->vm.no_space;
+    nx_vm_poll_fds(&run->vm, fds);
+    if (nx_session_poll(&run->session, fds, NX_VM_POLL_FDS, was_full ? RETRY_WRITE_MS : -1, err) <
+        0)
+        return -1;
+    if (nx_vm_handle(&run->vm, fds, err) < 0)
+        return -1;
+    bool idle = !fds[0].revents && !fds[1].revents && !fds[2].revents;
+    return was_full && idle && !run->vm.exited ? nx_vm_retry_writes(&run->vm, err) : 0;
+}
+
+static int start(struct run *run, struct nx_error *err)
+{
+    NX_AUTO_FREE char *socket = nx_instance_path(&run->session.instance, "qmp");
+    NX_AUTO_ARGS struct nx_args args = { 0 };
+    if (!socket)
+        return nx_fail_errno(err, "QMP");
+    if (nx_vm_listen(&run->vm, socket, err) < 0 || build_command(run, &args, err) < 0)
+        return -1;
+    log_command(&args);
+    if (nx_vm_start(&run->vm, &args, run->options->serial.kind == NX_SERIAL_STDIO, err) < 0)
+        return -1;
+    while (!run->vm.up) {
+        if (attend(run, err) == 0)
+            continue;
+        if (run->vm.exited && run->display.chosen && run->display.window)
+            nx_fail_while(err, "with a window (--display none does without)");
+        return -1;
+    }
+    return 0;
+}
+
+/* ---- watch ---- */
+
+static int watch(struct run *run, struct nx_error *err)
+{
+    nx_progress_end();
+    if (nx_session_tell(&run->session, NX_MSG_STARTED, err) < 0)
+        return -1;
+    nx_session_set_state(&run->session, "running");
+    /* QEMU has them open; without names nothing can leave them behind, not even our being killed. */
+    nx_instance_remove_overlays(&run->session.instance);
+    struct nx_error name = NX_ERROR_INIT; /* made printable */
+    nx_fail(&name, NX_OK, "%s", run->session.head->manifest->name);
+    nx_display_announce(run->options, &run->display, name.msg);
+    while (!run->vm.exited) {
+        if (attend(run, err) == 0)
+            continue;
+        return err->code == NX_ERR_CANCELLED ? 0 : -1; /* the user may end a running machine */
+    }
+    return 0;
+}
+
+/* ---- finish ---- */
+
+static void finish(struct run *run)
+{
+    struct stat st;
+    const struct nx_serial *serial = &run->options->serial;
+    bool started = run->vm.pid > 0 || run->vm.exited;
+    nx_vm_stop(&run->vm, QUIT_MS);
+    nx_session_stop_engine(&run->session);
+    nx_vm_reap(&run->vm);
+    if (started && serial->kind == NX_SERIAL_UNIX && lstat(serial->path, &st) == 0 &&
+        S_ISSOCK(st.st_mode))
+        unlink(serial->path); /* a killed QEMU leaves it */
+    nx_vm_images_release(&run->images);
+    nx_firmware_release(&run->firmware);
+    nx_machine_free(run->machine);
+    free(run->vars);
+    nx_session_close(&run->session);
+}
+
+int nx_verb_run(const struct nx_options *options, struct nx_error *err)
+{
+    struct run run = { .options = options, .session = NX_SESSION_INIT, .vm = NX_VM_INIT };
+    int ret = nx_session_open(&run.session, options, NX_USE_IMAGES, NULL, err);
+    if (ret == 0)
+        ret = admit(&run, err);
+    if (ret == 0)
+        ret = assemble(&run, err);
+    if (ret == 0)
+        ret = start(&run, err);
+    if (ret == 0)
+        ret = watch(&run, err);
+    if (ret < 0 &&
+        nx_session_interrupted(&run.session)) /* it also reaches the programs that we run */
+        nx_fail(err, NX_ERR_CANCELLED, "interrupted");
+    finish(&run);
+    return ret;
+}

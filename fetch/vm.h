@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* QEMU as a child process: started, watched over QMP, ended.  One thread; it never waits
+ * but in nx_vm_stop() and nx_vm_reap().
+ */
+#ifndef NX_FETCH_VM_H
+#define NX_FETCH_VM_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <sys/types.h>
+#include <termios.h>
+
+#include "common/error.h"
+#include "common/process.h"
+#include "fetch/qmp.h"
+
+#define NX_VM_POLL_FDS 3
+#define NX_VM_SAID_MAX 2048
+
+struct nx_vm {
+    int listen_fd; /* for nx_cmdline_options.qmp_fd: QEMU's end of QMP, listening */
+    struct nx_qmp *qmp;
+    pid_t pid; /* 0 when there is none to wait for */
+    int pidfd;
+    int stderr_fd;
+    char said[NX_VM_SAID_MAX]; /* the end of what QEMU wrote to stderr */
+    size_t said_len;
+    bool up;       /* QEMU has made the machine, its images are open, and it answers */
+    bool shutdown; /* the guest has shut itself down, or was asked to end */
+    bool exited;   /* the process has ended; status says how */
+    bool no_space; /* the guest is paused, since its writes found no room */
+    int status;
+    bool has_terminal; /* it is QEMU's for the serial port; terminal is how it was before */
+    struct termios terminal;
+};
+#define NX_VM_INIT                                    \
+    {                                                 \
+        .listen_fd = -1, .pidfd = -1, .stderr_fd = -1 \
+    }
+
+/* Make the QMP socket; path is a name for it in a private folder, removed again at once. */
+int nx_vm_listen(struct nx_vm *vm, const char *path, struct nx_error *err);
+
+/* Start QEMU by its command line, in a session of its own and with nothing of our environment but what a
+ * window needs.  stdio: its standard input and output are ours (the serial port).
+ */
+int nx_vm_start(struct nx_vm *vm, const struct nx_args *args, bool stdio, struct nx_error *err);
+
+/* What to poll for; the caller passes the same array to nx_vm_handle() afterwards. */
+void nx_vm_poll_fds(const struct nx_vm *vm, struct pollfd fds[static NX_VM_POLL_FDS]);
+
+/* Do what has become due.  Fails when QEMU fails: the message has its last words. */
+int nx_vm_handle(struct nx_vm *vm, const struct pollfd fds[static NX_VM_POLL_FDS],
+                 struct nx_error *err);
+
+/* Let a guest that found no room go on: perhaps there is some by now. */
+int nx_vm_retry_writes(struct nx_vm *vm, struct nx_error *err);
+
+/* Ask QEMU to quit, and kill it if it has not within timeout_ms.  The machine is a throw-away one: its
+ * guest is not asked.  It may be gone only later: a read of its that waits for the engine cannot be killed.
+ */
+void nx_vm_stop(struct nx_vm *vm, int timeout_ms);
+
+/* Wait for a process that was stopped, and give the terminal back.  Call it after the engine's end. */
+void nx_vm_reap(struct nx_vm *vm);
+
+#endif

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+# Machines in tests: start nxfetch, talk to its guest, stop it, and see that nothing is left.  Sourced by bash
+# with the tree's root as its working directory, after tests/lib/http.sh if that is used.
+#
+#     . tests/lib/qemu.sh
+#     boot --trust "$TRUST" "$URL_BASE/tiny.nxpk"
+#     talk 60 expect:'nxpk-guest ready' run:check-data       # the steps: tests/tools/guest-talk.c
+#     halt                                                   # Ctrl-C; or: power_off
+#
+# A private home, cache, runtime and temporary folder stand below $WORK, which goes when the test ends.
+# Real guests are always run with TCG here (ACCEL=kvm or auto for something else), and the tests say so.
+
+BUILD=${BUILD:-build/gcc}
+ACCEL=${ACCEL:-tcg}
+WORK=$(mktemp -d "${TMPDIR:-/tmp}/nxpk-test.XXXXXX") || exit 1
+mkdir -p "$WORK"/{home,www} && mkdir -m 700 "$WORK"/{run,tmp}
+export HOME=$WORK/home XDG_RUNTIME_DIR=$WORK/run TMPDIR=$WORK/tmp XDG_CACHE_HOME=
+unset XDG_DATA_HOME XDG_CONFIG_HOME XDG_STATE_HOME DISPLAY WAYLAND_DISPLAY
+FETCH_PID=
+BOOTS=0
+CACHES=0
+trap end_of_test EXIT
+
+end_of_test() {
+    local status=$?
+    if [ -n "$FETCH_PID" ]; then
+        kill -TERM "$FETCH_PID" 2>/dev/null
+        timeout 10 tail --pid="$FETCH_PID" -f /dev/null || kill -KILL "$FETCH_PID"
+    fi
+    if [ "$(type -t stop_servers)" = function ]; then stop_servers; fi
+    [ $status = 0 ] || [ $status = 77 ] || show_logs
+    case $WORK in */nxpk-test.*) rm -rf "$WORK" ;; esac
+    exit $status
+}
+
+show_logs() {
+    local log
+    for log in "$WORK"/*.log; do
+        [ -s "$log" ] && { echo "--- ${log##*/}:"; tail -n 15 "$log" | tr -d '\r'; }
+    done
+}
+
+die() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+# same WHAT GOT WANTED
+same() { [ "$2" = "$3" ] || die "$1: got $2, not $3"; }
+
+# at_most WHAT GOT LIMIT (whole numbers)
+at_most() { [ "$2" -le "$3" ] || die "$1: $2 is more than $3"; }
+
+# An empty cache for the boots that follow.
+new_cache() {
+    CACHES=$((CACHES + 1))
+    XDG_CACHE_HOME=$WORK/cache-$CACHES
+    mkdir -p "$XDG_CACHE_HOME"
+}
+
+# publish FILE...: into $WORK/www, for the servers.
+publish() {
+    local file
+    for file in "$@"; do
+        ln -f "$file" "$WORK/www/" 2>/dev/null || cp "$file" "$WORK/www/" || die "cannot publish $file"
+    done
+}
+
+# boot [OPTION...] LOCATION: nxfetch in the background: FETCH_PID, FETCH_LOG, STATS, SERIAL (the socket).
+boot() {
+    [ -n "$XDG_CACHE_HOME" ] || new_cache
+    BOOTS=$((BOOTS + 1))
+    SERIAL=$WORK/serial-$BOOTS STATS=$WORK/stats-$BOOTS.json
+    FETCH_LOG=$WORK/nxfetch-$BOOTS.log TRANSCRIPT=$WORK/guest-$BOOTS.log
+    "$BUILD/nxfetch" --accel "$ACCEL" --display none --serial "unix:$SERIAL" --stats "$STATS" --no-complete \
+        "$@" >"$FETCH_LOG" 2>&1 </dev/null &
+    FETCH_PID=$!
+    BOOT_START=$EPOCHREALTIME
+}
+
+# talk SECONDS STEP...
+talk() {
+    "$BUILD/tools/guest-talk" -o "$TRANSCRIPT" -p "$FETCH_PID" "$SERIAL" "$@" ||
+        die "boot $BOOTS: talking to the guest"
+}
+
+# Seconds since boot, with one decimal.
+boot_seconds() {
+    local us=$((${EPOCHREALTIME/./} - ${BOOT_START/./}))
+    echo "$((us / 1000000)).$((us / 100000 % 10))"
+}
+
+# A number that nxfetch counted: stat .chunks_fetched
+stat_of() { jq -er "$1" "$STATS" || die "$STATS has no $1"; }
+
+# Let nxfetch write its numbers once more.
+fresh_stats() {
+    local before deadline=$((SECONDS + 5))
+    before=$(stat -c %i.%y "$STATS" 2>/dev/null)
+    until [ "$(stat -c %i.%y "$STATS" 2>/dev/null)" != "$before" ] || [ $SECONDS -ge $deadline ]; do sleep 0.1; done
+}
+
+# Wait for nxfetch to end within SECONDS; it must neither crash nor hang.
+fetch_ended() {
+    local deadline=$((SECONDS + $1)) status=0
+    while kill -0 "$FETCH_PID" 2>/dev/null; do
+        [ $SECONDS -lt $deadline ] || die "nxfetch still runs after $1 s"
+        sleep 0.05
+    done
+    wait "$FETCH_PID" || status=$?
+    FETCH_PID=
+    FETCH_STATUS=$status
+}
+
+# halt: Ctrl-C.
+halt() {
+    kill -INT "$FETCH_PID" || die "nxfetch has ended already"
+    fetch_ended 20
+    case $FETCH_STATUS in 0 | 1 | 130) ;; *) die "nxfetch ended with status $FETCH_STATUS after Ctrl-C" ;; esac
+    nothing_left
+}
+
+# power_off: the guest (a small one, at its prompt) switches itself off; nxfetch ends by itself.
+power_off() {
+    talk 30 'poke:nxpk# ' 'send:poweroff -f' off:
+    fetch_ended 20
+    same "nxfetch's status after the guest went off" "$FETCH_STATUS" 0
+    nothing_left
+}
+
+# mount_package LOCATION [OPTION...]: nxfetch mount, which stays until halt: IMAGE, the one file that it shows.
+mount_package() {
+    local dir=$WORK/mount deadline=$((SECONDS + 30))
+    mkdir -p "$dir"
+    FETCH_LOG=$WORK/mount.log
+    "$BUILD/nxfetch" mount "${@:2}" "$1" "$dir" >"$FETCH_LOG" 2>&1 </dev/null &
+    FETCH_PID=$!
+    until grep -qF " $dir " /proc/self/mounts; do
+        kill -0 "$FETCH_PID" 2>/dev/null && [ $SECONDS -lt $deadline ] || die "nxfetch mount does not mount"
+        sleep 0.1
+    done
+    IMAGE=$(find "$dir" -mindepth 1 -type f)
+    [ -f "$IMAGE" ] || die "nxfetch mount shows not one file, but: $IMAGE"
+}
+
+# No mount, no process, no temporary file of ours.
+nothing_left() {
+    local proc left
+    ! grep -F " $WORK/" /proc/self/mounts || die "a mount is left"
+    for proc in /proc/[0-9]*; do
+        case $(cat "$proc/comm" 2>/dev/null) in nxfetch* | qemu* | fusermount*)
+            ! { tr '\0' '\n' <"$proc/environ"; } 2>/dev/null | grep -qxF "TMPDIR=$TMPDIR" ||
+                die "a process is left: $(tr '\0' ' ' <"$proc/cmdline")"
+            ! grep -qaF "$WORK/" "$proc/cmdline" 2>/dev/null ||
+                die "a process is left: $(tr '\0' ' ' <"$proc/cmdline")" ;;
+        esac
+    done
+    left=$(find "$XDG_RUNTIME_DIR" "$TMPDIR" ! -type d)
+    [ -z "$left" ] || die "files are left: $left"
+}

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT */
+/* The engine process from outside: over HTTP, from a file, from the cache, through FUSE, and
+ * what it says when something is wrong.
+ */
+#include "fetch/engine.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "common/io.h"
+#include "fetch/channel.h"
+#include "fetch/mountpoint.h"
+#include "tests/support/main.h"
+#include "tests/support/origin.h"
+#include "tests/support/package.h"
+
+#define DISK_SIZE   (9u << 20) /* two leaves of 16 KiB chunks, and a bit */
+#define MEMORY_SIZE (3u << 20)
+
+static uint8_t *disk, *memory;
+static struct nx_buffer package = NX_BUFFER_INIT(64u << 20);
+static char scratch[] = "/tmp/nxpk-engine.XXXXXX";
+static char cache_dir[64], mount_dir[64], export_dir[64], package_path[64];
+static struct origin *origin;
+static char *urls[2];
+static unsigned n_urls;
+
+static void setup(void)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    ck_assert_ptr_nonnull(mkdtemp(scratch));
+    snprintf(cache_dir, sizeof(cache_dir), "%s/cache", scratch);
+    snprintf(mount_dir, sizeof(mount_dir), "%s/mount", scratch);
+    snprintf(export_dir, sizeof(export_dir), "%s/export", scratch);
+    snprintf(package_path, sizeof(package_path), "%s/test.nxpk", scratch);
+    ck_assert_int_eq(mkdir(mount_dir, 0700), 0);
+    ck_assert_int_eq(mkdir(export_dir, 0700), 0);
+    disk = test_image_bytes(DISK_SIZE, 16384, 1);
+    memory = test_image_bytes(MEMORY_SIZE, 16384, 2);
+    struct test_image images[] = {
+        { "disk0", NX_IMAGE_DISK, 16384, disk, DISK_SIZE - 1000 },
+        { "memory", NX_IMAGE_MEMORY, 16384, memory, MEMORY_SIZE },
+    };
+    test_package_build(images, 2, NULL, &package);
+    nx_assert_ok(nx_write_file(package_path, 0600, package.data, package.len, &err), err);
+    origin = origin_start(package.data, package.len);
+    urls[0] = (char *)origin_url(origin);
+    n_urls = 1;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    return remove(path);
+}
+
+static void teardown(void)
+{
+    origin_stop(origin);
+    nftw(scratch, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    strcpy(scratch + strlen(scratch) - 6, "XXXXXX");
+    nx_buffer_release(&package);
+    free(disk);
+    free(memory);
+}
+
+/* ---- one run --------------------------------------------------------------- */
+
+struct run {
+    struct nx_engine engine;
+    struct nx_mountpoint mountpoint;
+    struct nx_stats stats; /* the last that came */
+    struct nx_head *head;
+    char notice[1024], waiting[1024]; /* the last of each */
+    unsigned resumed;
+    struct nx_error failure;
+};
+
+static struct nx_engine_config web_config(void)
+{
+    return (struct nx_engine_config){ .urls = urls,
+                                      .n_urls = n_urls,
+                                      .cache_dir = cache_dir,
+                                      .cache_limit = UINT64_C(1) << 30,
+                                      .fuse_fd = -1,
+                                      .http = { .tries = 3, .stall_timeout = 1 } };
+}
+
+static void start(struct run *run, struct nx_engine_config *config, bool mount)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    *run = (struct run){ .mountpoint = NX_MOUNTPOINT_INIT };
+    if (mount) {
+        nx_assert_ok(nx_mountpoint_mount(mount_dir, &run->mountpoint, &err), err);
+        config->fuse_fd = run->mountpoint.fd;
+    }
+    nx_assert_ok(nx_engine_start(config, &run->engine, &err), err);
+    nx_mountpoint_close_fd(&run->mountpoint);
+}
+
+static void take_message(struct run *run, int type, const struct nx_buffer *payload)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    switch (type) {
+    case NX_MSG_HEAD:
+        nx_assert_ok(nx_channel_unpack_head(payload, "test", &run->head, &err), err);
+        break;
+    case NX_MSG_STATS:
+        memcpy(&run->stats, payload->data, sizeof(run->stats));
+        break;
+    case NX_MSG_NOTICE:
+        snprintf(run->notice, sizeof(run->notice), "%s", (const char *)payload->data);
+        break;
+    case NX_MSG_WAITING:
+        snprintf(run->waiting, sizeof(run->waiting), "%s", (const char *)payload->data);
+        break;
+    case NX_MSG_RESUMED:
+        run->resumed++;
+        break;
+    case NX_MSG_FAILED:
+        memcpy(&run->failure, payload->data, sizeof(run->failure));
+        break;
+    }
+}
+
+/* Receive up to a message of this type (0: the end): -1 and run->failure if the engine failed before. */
+static int until(struct run *run, int wanted)
+{
+    NX_AUTO_BUFFER struct nx_buffer payload = NX_BUFFER_INIT(NX_CHANNEL_MAX);
+    for (;;) {
+        struct nx_error err = NX_ERROR_INIT;
+        int type = 0;
+        nx_assert_ok(nx_channel_receive(run->engine.channel, &type, &payload, &err), err);
+        take_message(run, type, &payload);
+        if (type == wanted)
+            return 0;
+        if (type == 0 || type == NX_MSG_FAILED)
+            return -1;
+    }
+}
+
+static int go(struct run *run, int wanted)
+{
+    if (until(run, NX_MSG_HEAD) < 0)
+        return -1;
+    nx_channel_send(run->engine.channel, NX_MSG_GO, NULL, 0, NULL);
+    return until(run, wanted);
+}
+
+static void stop(struct run *run)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    /* The last statistics come on the way out. */
+    nx_channel_send(run->engine.channel, NX_MSG_QUIT, NULL, 0, NULL);
+    until(run, 0);
+    nx_engine_stop(&run->engine, 5000);
+    nx_assert_ok(nx_mountpoint_unmount(&run->mountpoint, &err), err);
+    nx_head_free(run->head);
+}
+
+static void check_file(const char *dir, const char *name, const uint8_t *data, size_t size)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    char path[128];
+    struct stat st;
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    NX_AUTO_FD int fd = open(path, O_RDWR | O_CLOEXEC);
+    ck_assert_msg(fd >= 0, "%s: %s", path, strerror(errno));
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    ck_assert_uint_eq((uint64_t)st.st_size, size);
+    NX_AUTO_FREE uint8_t *buf = malloc(size);
+    nx_assert_ok(nx_pread_full(fd, buf, size, 0, path, &err), err);
+    ck_assert_msg(memcmp(buf, data, size) == 0, "%s has other bytes", path);
+    ck_assert_int_eq(pread(fd, buf, 1, (off_t)size), 0);
+}
+
+static void check_mounted(void)
+{
+    check_file(mount_dir, "disk0", disk, DISK_SIZE - 1000);
+    check_file(mount_dir, "memory", memory, MEMORY_SIZE);
+}
+
+/* ---- tests ----------------------------------------------------------------- */
+
+START_TEST(test_web_then_cache)
+{
+    struct nx_engine_config config = web_config();
+    struct run run;
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    check_mounted();
+    stop(&run);
+    ck_assert_uint_gt(run.stats.chunks_fetched, 100);
+    ck_assert_uint_eq(run.stats.cache_hits, 0);
+    ck_assert_uint_eq(run.stats.package_bytes, package.len);
+    ck_assert_uint_ge(run.stats.bytes, run.stats.index_bytes);
+
+    uint64_t before = origin_bytes(origin);
+    struct run again;
+    start(&again, &config, true);
+    ck_assert_msg(go(&again, NX_MSG_READY) == 0, "%s", again.failure.msg);
+    check_mounted();
+    stop(&again);
+    ck_assert_uint_eq(again.stats.chunks_fetched, 0);
+    ck_assert_uint_gt(again.stats.cache_hits, 100);
+    ck_assert_uint_eq(again.stats.requests, 1);
+    ck_assert_uint_lt(origin_bytes(origin) - before, 8192);
+
+    config.offline = true;
+    struct run offline;
+    start(&offline, &config, true);
+    ck_assert_msg(go(&offline, NX_MSG_READY) == 0, "%s", offline.failure.msg);
+    check_mounted();
+    stop(&offline);
+    ck_assert_uint_eq(offline.stats.requests, 0);
+}
+END_TEST
+
+START_TEST(test_file)
+{
+    struct nx_engine_config config = { .path = package_path, .fuse_fd = -1 };
+    struct run run;
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    check_mounted();
+    char path[128];
+    snprintf(path, sizeof(path), "%s/disk0", mount_dir);
+    NX_AUTO_FD int fd = open(path, O_RDWR | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pwrite(fd, "x", 1, 0), -1);
+    ck_assert_int_eq(errno, EROFS);
+    stop(&run);
+}
+END_TEST
+
+START_TEST(test_export)
+{
+    struct nx_engine_config config = web_config();
+    config.no_fuse_fetch_all = true;
+    config.export_dir = export_dir;
+    struct run run;
+    start(&run, &config, false);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    check_file(export_dir, "disk0", disk, DISK_SIZE - 1000);
+    check_file(export_dir, "memory", memory, MEMORY_SIZE);
+    ck_assert_uint_eq(run.stats.have_bytes, run.stats.total_bytes);
+    stop(&run);
+}
+END_TEST
+
+START_TEST(test_pull)
+{
+    struct nx_engine_config config = web_config();
+    config.pull = true;
+    struct run run;
+    start(&run, &config, false);
+    ck_assert_msg(go(&run, NX_MSG_DONE) == 0, "%s", run.failure.msg);
+    stop(&run);
+    ck_assert_uint_eq(run.stats.have_bytes, run.stats.total_bytes);
+    ck_assert_uint_gt(run.stats.total_bytes, 1u << 20);
+    ck_assert_uint_lt(run.stats.requests, 12);
+
+    struct run again;
+    start(&again, &config, false);
+    ck_assert_msg(go(&again, NX_MSG_DONE) == 0, "%s", again.failure.msg);
+    stop(&again);
+    ck_assert_uint_eq(again.stats.chunks_fetched, 0);
+
+    config.pull = false;
+    config.offline = true;
+    struct run offline;
+    start(&offline, &config, true);
+    ck_assert_msg(go(&offline, NX_MSG_READY) == 0, "%s", offline.failure.msg);
+    check_mounted();
+    stop(&offline);
+}
+END_TEST
+
+START_TEST(test_complete)
+{
+    struct nx_engine_config config = web_config();
+    config.complete = true;
+    struct run run;
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    ck_assert_msg(until(&run, NX_MSG_DONE) == 0, "%s", run.failure.msg);
+    uint64_t requests = origin_requests(origin);
+    check_mounted();
+    ck_assert_uint_eq(origin_requests(origin), requests);
+    stop(&run);
+}
+END_TEST
+
+START_TEST(test_offline_without_cache)
+{
+    struct nx_engine_config config = web_config();
+    config.offline = true;
+    struct run run;
+    start(&run, &config, false);
+    ck_assert_int_eq(go(&run, NX_MSG_READY), -1);
+    ck_assert_msg(strstr(run.failure.msg, "run nxfetch pull first"), "%s", run.failure.msg);
+    stop(&run);
+}
+END_TEST
+
+START_TEST(test_pin)
+{
+    struct nx_digest pin = { { 1, 2, 3 } };
+    struct nx_engine_config config = web_config();
+    config.pin = &pin;
+    struct run run;
+    start(&run, &config, false);
+    ck_assert_int_eq(go(&run, NX_MSG_READY), -1);
+    ck_assert_int_eq(run.failure.code, NX_ERR_TRUST);
+    ck_assert_msg(strstr(run.failure.msg, "not the package that the reference names"), "%s",
+                  run.failure.msg);
+    stop(&run);
+}
+END_TEST
+
+/* Refusals before the machine runs: each is one clear line. */
+static const struct refusal {
+    enum origin_mischief mischief;
+    const char *message;
+} refusals[] = {
+    { ORIGIN_IGNORES_RANGE, "the server ignores ranges" },
+    { ORIGIN_WRONG_RANGE, "Content-Range is not what was asked for" },
+    { ORIGIN_404, "not found" },
+    { ORIGIN_GZIP, "switch that off" },
+    { ORIGIN_503, "HTTP status 503" },
+    { ORIGIN_RESET, "127.0.0.1" },
+    { ORIGIN_SHORT_BODY, "127.0.0.1" },
+    { ORIGIN_STALL, "127.0.0.1" },
+};
+
+START_TEST(test_refusals)
+{
+    struct nx_engine_config config = web_config();
+    config.http.tries = 2;
+    struct run run;
+    origin_misbehave(origin, refusals[_i].mischief, UINT_MAX);
+    start(&run, &config, false);
+    ck_assert_int_eq(go(&run, NX_MSG_READY), -1);
+    ck_assert_msg(strstr(run.failure.msg, refusals[_i].message), "%s", run.failure.msg);
+    stop(&run);
+}
+END_TEST
+
+/* Troubles that pass: the guest reads every byte all the same. */
+static const enum origin_mischief passing[] = { ORIGIN_SHORT_BODY, ORIGIN_RESET, ORIGIN_STALL,
+                                                ORIGIN_503, ORIGIN_WRONG_BYTES };
+
+START_TEST(test_troubles_that_pass)
+{
+    struct nx_engine_config config = web_config();
+    struct run run;
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    origin_misbehave(origin, passing[_i], 2);
+    check_mounted();
+    stop(&run);
+    ck_assert_uint_gt(run.stats.retries, 0);
+    ck_assert_uint_eq(run.stats.waiting, 0);
+    if (passing[_i] == ORIGIN_WRONG_BYTES)
+        ck_assert_msg(strstr(run.notice, "has not the bytes that the author signed"), "%s",
+                      run.notice);
+}
+END_TEST
+
+/* A refusal after the start: the guest waits, the user hears why, and the end is not delayed by it. */
+START_TEST(test_refusal_while_running)
+{
+    struct nx_engine_config config = web_config();
+    struct run run;
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    origin_misbehave(origin, ORIGIN_404, UINT_MAX);
+    char path[128];
+    snprintf(path, sizeof(path), "%s/disk0", mount_dir);
+    pid_t reader = fork();
+    if (reader == 0) {
+        char byte;
+        int fd = open(path, O_RDONLY);
+        _exit(pread(fd, &byte, 1, DISK_SIZE - 5000) == 1 ? 0 : 1);
+    }
+    ck_assert_int_eq(until(&run, NX_MSG_WAITING), 0);
+    ck_assert_msg(strstr(run.waiting, "not found"), "%s", run.waiting);
+    stop(&run);
+    int status;
+    waitpid(reader, &status, 0);
+    ck_assert_int_eq(WEXITSTATUS(status), 1);
+}
+END_TEST
+
+/* A mirror that refuses, or has wrong bytes, is left for the next. */
+START_TEST(test_mirror)
+{
+    struct origin *bad = origin_start(package.data, package.len);
+    urls[1] = urls[0];
+    urls[0] = (char *)origin_url(bad);
+    n_urls = 2;
+    struct nx_engine_config config = web_config();
+    struct run run;
+    if (_i == 0)
+        origin_misbehave(bad, ORIGIN_404, UINT_MAX);
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    if (_i == 1)
+        origin_misbehave(bad, ORIGIN_WRONG_BYTES, UINT_MAX);
+    check_mounted();
+    stop(&run);
+    origin_stop(bad);
+}
+END_TEST
+
+START_TEST(test_etag_changes)
+{
+    struct nx_engine_config config = web_config();
+    struct run run;
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    origin_change(origin, "\"2\"", NULL, 0);
+    check_mounted();
+    stop(&run);
+    ck_assert_msg(strstr(run.notice, "has changed on the server"), "%s", run.notice);
+}
+END_TEST
+
+START_TEST(test_truncated)
+{
+    origin_change(origin, "\"1\"", package.data, package.len / 2);
+    struct nx_engine_config config = web_config();
+    struct run run;
+    start(&run, &config, false);
+    ck_assert_int_eq(go(&run, NX_MSG_READY), -1);
+    ck_assert_msg(strstr(run.failure.msg, "truncated"), "%s", run.failure.msg);
+    stop(&run);
+}
+END_TEST
+
+/* The engine's death ends reads; nothing hangs. */
+START_TEST(test_engine_dies)
+{
+    struct nx_engine_config config = web_config();
+    struct run run;
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    char path[128], byte;
+    snprintf(path, sizeof(path), "%s/disk0", mount_dir);
+    NX_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    kill(run.engine.pid, SIGKILL);
+    until(&run, 0);
+    ck_assert_int_eq(pread(fd, &byte, 1, 0), -1);
+    stop(&run);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("engine");
+    TCase *tcase = tcase_create("engine");
+    struct nx_error err = NX_ERROR_INIT;
+    if (nx_mountpoint_usable(&err) < 0) {
+        fprintf(stderr, "skipped: %s\n", err.msg);
+        return 77;
+    }
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, test_web_then_cache);
+    tcase_add_test(tcase, test_file);
+    tcase_add_test(tcase, test_export);
+    tcase_add_test(tcase, test_pull);
+    tcase_add_test(tcase, test_complete);
+    tcase_add_test(tcase, test_offline_without_cache);
+    tcase_add_test(tcase, test_pin);
+    tcase_add_loop_test(tcase, test_refusals, 0, sizeof(refusals) / sizeof(refusals[0]));
+    tcase_add_loop_test(tcase, test_troubles_that_pass, 0, sizeof(passing) / sizeof(passing[0]));
+    tcase_add_test(tcase, test_refusal_while_running);
+    tcase_add_loop_test(tcase, test_mirror, 0, 2);
+    tcase_add_test(tcase, test_etag_changes);
+    tcase_add_test(tcase, test_truncated);
+    tcase_add_test(tcase, test_engine_dies);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/* The transport against a web server that misbehaves. */
+#include "fetch/transport.h"
+
+#include <limits.h>
+
+#include "tests/support/main.h"
+#include "tests/support/origin.h"
+
+#define FILE_SIZE 200000
+
+static uint8_t data[FILE_SIZE];
+static struct origin *origin;
+static struct nx_report report;
+static struct nx_http_options options = { .stall_timeout = 1, .connect_timeout = 2 };
+
+static void setup(void)
+{
+    for (size_t i = 0; i < FILE_SIZE; i++)
+        data[i] = (uint8_t)(i * 7 + (i >> 8));
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    origin = origin_start(data, FILE_SIZE);
+    nx_report_init(&report, -1);
+}
+
+static void teardown(void)
+{
+    origin_stop(origin);
+}
+
+static struct nx_transport *connect_to(const char *first, const char *second, unsigned tries)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    char *urls[] = { (char *)first, (char *)second };
+    struct nx_transport *transport;
+    nx_assert_ok(nx_transport_new(urls, second ? 2 : 1, &options, tries, &report, &transport, &err),
+                 err);
+    return transport;
+}
+
+/* Fetch a range and check its bytes. */
+static int fetch(struct nx_transport *transport, uint64_t offset, uint64_t length,
+                 struct nx_error *err)
+{
+    struct nx_transfer transfer = { .offset = offset, .length = length };
+    int r = nx_transport_fetch(transport, &transfer, err);
+    if (r == 0) {
+        ck_assert_uint_eq(transfer.http.body.len, length);
+        ck_assert_mem_eq(transfer.http.body.data, data + offset, length);
+        ck_assert_uint_eq(transfer.http.total, FILE_SIZE);
+    }
+    nx_http_request_release(&transfer.http);
+    return r;
+}
+
+START_TEST(test_ranges)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 1);
+    nx_assert_ok(fetch(transport, 0, 1, &err), err);
+    nx_assert_ok(fetch(transport, 12345, 100000, &err), err);
+    nx_assert_ok(fetch(transport, FILE_SIZE - 1, 1, &err), err);
+    ck_assert_uint_eq(report.stats.requests, 3);
+    ck_assert_uint_eq(report.stats.bytes, 100002);
+    ck_assert(report.stats.first_byte >= 0);
+}
+END_TEST
+
+static const struct trouble {
+    enum origin_mischief mischief;
+    enum nx_errcode code;
+    const char *message;
+} troubles[] = {
+    { ORIGIN_IGNORES_RANGE, NX_ERR_SERVER, "the server ignores ranges" },
+    { ORIGIN_WRONG_RANGE, NX_ERR_SERVER, "Content-Range is not what was asked for" },
+    { ORIGIN_404, NX_ERR_SERVER, "not found (HTTP status 404)" },
+    { ORIGIN_GZIP, NX_ERR_SERVER, "the server compresses (Content-Encoding: gzip)" },
+    { ORIGIN_503, NX_ERR_NETWORK, "HTTP status 503" },
+    { ORIGIN_RESET, NX_ERR_NETWORK, "" },
+    { ORIGIN_SHORT_BODY, NX_ERR_NETWORK, "" },
+    { ORIGIN_STALL, NX_ERR_NETWORK, "too slow" },
+};
+
+START_TEST(test_lasting_trouble)
+{
+    const struct trouble *t = &troubles[_i];
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 2);
+    origin_misbehave(origin, t->mischief, UINT_MAX);
+    nx_assert_fails(fetch(transport, 100, 5000, &err), err, t->message);
+    ck_assert_int_eq(err.code, t->code);
+    ck_assert_ptr_nonnull(strstr(err.msg, origin_url(origin)));
+    ck_assert_uint_eq(origin_requests(origin), t->code == NX_ERR_NETWORK ? 2 : 1);
+}
+END_TEST
+
+/* The next try is right. */
+START_TEST(test_passing_trouble)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    if (troubles[_i].code != NX_ERR_NETWORK)
+        return;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 4);
+    origin_misbehave(origin, troubles[_i].mischief, 2);
+    nx_assert_ok(fetch(transport, 100, 5000, &err), err);
+    ck_assert_uint_eq(report.stats.retries, 2);
+}
+END_TEST
+
+/* Where one mirror is in trouble, the other has the bytes: at once. */
+START_TEST(test_mirror)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    struct origin *bad = origin_start(data, FILE_SIZE);
+    origin_misbehave(bad, troubles[_i].mischief, UINT_MAX);
+    struct nx_transport *transport = connect_to(origin_url(bad), origin_url(origin), 1);
+    nx_assert_ok(fetch(transport, 100, 5000, &err), err);
+    ck_assert_uint_eq(origin_requests(bad), 1);
+    ck_assert_uint_eq(origin_requests(origin), 1);
+    nx_transport_free(transport);
+    origin_stop(bad);
+}
+END_TEST
+
+START_TEST(test_patience)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 1);
+    nx_transport_set_patient(transport);
+    origin_misbehave(origin, ORIGIN_RESET, 4);
+    nx_assert_ok(fetch(transport, 100, 5000, &err), err);
+    ck_assert_uint_eq(report.stats.retries, 4);
+    ck_assert_uint_eq(report.stats.waiting, 0);
+}
+END_TEST
+
+START_TEST(test_short_file)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 1);
+    nx_transport_set_minimum(transport, FILE_SIZE);
+    nx_assert_ok(fetch(transport, 0, 100, &err), err);
+    nx_transport_set_minimum(transport, FILE_SIZE + 1);
+    nx_assert_fails(fetch(transport, 0, 100, &err), err,
+                    "truncated: the server has 200000 bytes of at least 200001");
+}
+END_TEST
+
+/* A changed ETag is noticed, and then no more asked for: the digests decide. */
+START_TEST(test_changed_etag)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 1);
+    nx_assert_ok(fetch(transport, 0, 100, &err), err);
+    origin_change(origin, "\"2\"", NULL, 0);
+    nx_assert_ok(fetch(transport, 0, 100, &err), err);
+    ck_assert_uint_eq(origin_requests(origin), 3);
+    nx_assert_ok(fetch(transport, 0, 100, &err), err);
+    ck_assert_uint_eq(origin_requests(origin), 4);
+}
+END_TEST
+
+/* ---- many at once ---------------------------------------------------------- */
+
+struct tally {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    unsigned good, cancelled; /* under lock */
+};
+
+static void count(struct nx_transfer *transfer, const struct nx_error *err)
+{
+    struct tally *tally = transfer->opaque;
+    pthread_mutex_lock(&tally->lock);
+    if (!err && memcmp(transfer->http.body.data, data + transfer->offset, transfer->length) == 0)
+        tally->good++;
+    if (err && err->code == NX_ERR_CANCELLED)
+        tally->cancelled++;
+    pthread_cond_signal(&tally->cond);
+    pthread_mutex_unlock(&tally->lock);
+    nx_http_request_release(&transfer->http);
+}
+
+#define MANY 100
+
+static void submit_many(struct nx_transport *transport, struct nx_transfer *transfers,
+                        struct tally *tally)
+{
+    pthread_mutex_init(&tally->lock, NULL);
+    pthread_cond_init(&tally->cond, NULL);
+    for (unsigned i = 0; i < MANY; i++) {
+        transfers[i] = (struct nx_transfer){ .offset = i * 1000,
+                                             .length = 2000,
+                                             .priority = i % NX_PRIORITIES,
+                                             .done = count,
+                                             .opaque = tally };
+        nx_transport_submit(transport, &transfers[i]);
+    }
+}
+
+START_TEST(test_many)
+{
+    static struct nx_transfer transfers[MANY];
+    static struct tally tally;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 1);
+    submit_many(transport, transfers, &tally);
+    for (unsigned i = 0; i < MANY; i += 3)
+        nx_transport_promote(transport, &transfers[i], NX_PRIORITY_DEMAND);
+    pthread_mutex_lock(&tally.lock);
+    while (tally.good < MANY)
+        pthread_cond_wait(&tally.cond, &tally.lock);
+    pthread_mutex_unlock(&tally.lock);
+}
+END_TEST
+
+/* Nobody is forgotten at the end, however slow the server. */
+START_TEST(test_stop)
+{
+    static struct nx_transfer transfers[MANY];
+    static struct tally tally;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 1);
+    origin_misbehave(origin, ORIGIN_STALL, UINT_MAX);
+    submit_many(transport, transfers, &tally);
+    nx_transport_stop(transport);
+    ck_assert_uint_eq(tally.cancelled, MANY);
+    struct nx_error err = NX_ERROR_INIT;
+    nx_assert_fails(fetch(transport, 0, 1, &err), err, "cancelled");
+}
+END_TEST
+
+int main(void)
+{
+    const int n_troubles = sizeof(troubles) / sizeof(troubles[0]);
+    Suite *suite = suite_create("transport");
+    TCase *tcase = tcase_create("transport");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, test_ranges);
+    tcase_add_loop_test(tcase, test_lasting_trouble, 0, n_troubles);
+    tcase_add_loop_test(tcase, test_passing_trouble, 0, n_troubles);
+    tcase_add_loop_test(tcase, test_mirror, 0, n_troubles);
+    tcase_add_test(tcase, test_patience);
+    tcase_add_test(tcase, test_short_file);
+    tcase_add_test(tcase, test_changed_etag);
+    tcase_add_test(tcase, test_many);
+    tcase_add_test(tcase, test_stop);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
