@@ -80,6 +80,7 @@ $(foreach m,$(MODULES) tests,$(eval $(call module_rules,$(m))))
 
 define program_rules
 $(B)/$(1): $(B)/$($(1)_MAIN:.c=.o) $($(1)_USES:%=$(B)/%.a)
+	@mkdir -p $$(@D)
 	$$(call say,LINK,$$@)
 	$$(Q)$(CC) $(NX_CFLAGS) $(CFLAGS) $(NX_LDFLAGS) $(LDFLAGS) -o $$@ $(B)/$($(1)_MAIN:.c=.o) $($(1)_USES:%=$(B)/%.a) $$(call PKG_LIBS,$($(1)_USES))
 endef
