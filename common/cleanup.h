@@ -14,7 +14,7 @@
     {                                          \
         release(*p);                           \
     }
-#define NX_AUTO(name) __attribute__((cleanup(nx_auto_##name)))
+#define NX_AUTO(name) __attribute__((cleanup(nx_auto_##name), unused))
 
 static inline void nx_auto_free(void *p)
 {

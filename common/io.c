@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/io.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -122,6 +123,7 @@ static int sync_parent(const char *path, struct nx_error *err)
 
 int nx_newfile_commit(struct nx_newfile *file, struct nx_error *err)
 {
+    assert(file->fd >= 0 && file->path && file->temp);
     if (fsync(file->fd) < 0)
         return nx_fail_errno(err, "%s: fsync", file->path);
     if (rename(file->temp, file->path) < 0)

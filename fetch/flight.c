@@ -99,13 +99,13 @@ static void set_done(struct nx_flights *flights, struct flight *flight, struct n
 {
     pthread_mutex_lock(&flights->lock);
     flight->bytes = bytes;
+    flight->done = true;
     if (err) {
         flight->err = *err;
         if (!flight->urgent && flights->background_err.code == NX_OK)
             flights->background_err = *err;
         remove_flight(flights, flight);
     }
-    flight->done = true;
     pthread_cond_broadcast(&flights->landing);
     pthread_mutex_unlock(&flights->lock);
 }

@@ -123,8 +123,10 @@ static void unmount_dead(const char *dir)
         images = NULL;
         return;
     }
-    struct stat st;
-    if (lstat(images, &st) == 0 || errno != ENOTCONN)
+    /* It may still answer from what the kernel has kept of it. */
+    struct statx st;
+    int ret = statx(AT_FDCWD, images, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_TYPE, &st);
+    if (ret == 0 ? !(st.stx_attributes & STATX_ATTR_MOUNT_ROOT) : errno != ENOTCONN)
         return;
     if (umount2(images, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
         return;

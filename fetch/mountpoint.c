@@ -40,7 +40,8 @@ int nx_mountpoint_usable(struct nx_error *err)
 /* libfuse says on stderr why a mount failed; keep its last line for our own message instead. */
 static char mount_complaint[256]; /* only while nx_mountpoint_mount() runs, on the main thread */
 
-static void keep_complaint(enum fuse_log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void keep_complaint(enum fuse_log_level level,
+                                                                 const char *fmt, va_list ap)
 {
     vsnprintf(mount_complaint, sizeof(mount_complaint), fmt, ap);
     mount_complaint[strcspn(mount_complaint, "\n")] = '\0';

@@ -100,7 +100,8 @@ static int revalidate(const struct nx_opening *opening, struct nx_opened *opened
     NX_AUTO_BUFFER struct nx_buffer now = NX_BUFFER_INIT(NX_HEAD_MAX);
     if (fetch_front(opening, &now, domain->offset + domain->size, total, etag, err) < 0)
         return -1;
-    if (now.len <= opened->front.len && memcmp(now.data, opened->front.data, now.len) == 0)
+    if (now.len > 0 && now.len <= opened->front.len &&
+        memcmp(now.data, opened->front.data, now.len) == 0)
         return 1;
     forget(opened);
     return nx_buffer_add(&opened->front, now.data, now.len, err);

@@ -34,16 +34,17 @@ static int fail_openssl(struct nx_error *err, const char *what)
     return nx_fail(err, NX_ERR_SYSTEM, "%s: %s", what, text);
 }
 
-static int wrap(EVP_PKEY *pkey, bool is_private, struct nx_key **ret_key, struct nx_error *err)
+/* Takes pkey over, even when it fails. */
+static struct nx_key *wrap(EVP_PKEY *pkey, bool is_private, struct nx_error *err)
 {
     struct nx_key *key = malloc(sizeof *key);
     if (!key) {
+        nx_fail_errno(err, "key");
         EVP_PKEY_free(pkey);
-        return nx_fail_errno(err, "key");
+        return NULL;
     }
     *key = (struct nx_key){ pkey, is_private };
-    *ret_key = key;
-    return 0;
+    return key;
 }
 
 int nx_key_generate(struct nx_key **ret_key, struct nx_error *err)
@@ -51,7 +52,11 @@ int nx_key_generate(struct nx_key **ret_key, struct nx_error *err)
     EVP_PKEY *pkey = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     if (!pkey)
         return fail_openssl(err, "making a key");
-    return wrap(pkey, true, ret_key, err);
+    struct nx_key *key = wrap(pkey, true, err);
+    if (!key)
+        return -1;
+    *ret_key = key;
+    return 0;
 }
 
 struct asking {
@@ -109,7 +114,11 @@ int nx_key_read(const char *path, nx_passphrase_fn *passphrase, void *opaque,
         EVP_PKEY_free(pkey);
         return -1;
     }
-    return wrap(pkey, is_private, ret_key, err);
+    struct nx_key *key = wrap(pkey, is_private, err);
+    if (!key)
+        return -1;
+    *ret_key = key;
+    return 0;
 }
 
 int nx_key_from_public_pem(const void *pem, size_t len, struct nx_key **ret_key,
@@ -124,8 +133,8 @@ int nx_key_from_public_pem(const void *pem, size_t len, struct nx_key **ret_key,
         EVP_PKEY_free(pkey);
         return nx_fail(err, NX_ERR_FORMAT, "not an Ed25519 public key in PEM");
     }
-    NX_AUTO_KEY struct nx_key *key = NULL;
-    if (wrap(pkey, false, &key, err) < 0)
+    NX_AUTO_KEY struct nx_key *key = wrap(pkey, false, err);
+    if (!key)
         return -1;
     /* One key has one text: what follows or stands before it would be signed by nobody. */
     char again[NX_PUBLIC_PEM_SIZE + 1];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/package.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -380,6 +381,7 @@ int nx_package_sign(int fd, const char *name, const struct nx_key *key, struct n
     NX_AUTO_HEAD struct nx_head *head = NULL;
     if (nx_head_read(fd, name, &head, err) < 0)
         return -1;
+    assert(head);
     uint8_t signature[NX_SIGNATURE_SIZE];
     char old_pem[NX_PUBLIC_PEM_SIZE + 1], new_pem[NX_PUBLIC_PEM_SIZE + 1];
     memset(old_pem, '\n', NX_PUBLIC_PEM_SIZE);

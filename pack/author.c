@@ -41,8 +41,8 @@ int nx_author_open_images(struct nx_author *author, const char *xml_path, struct
     author->images = calloc(count + 1, sizeof *author->images);
     if (!author->images)
         return nx_fail_errno(err, "%s", xml_path);
-    for (unsigned i = 0; i < count; i++) {
-        const struct nx_domain_disk *disk = nx_author_disk(author, i);
+    const struct nx_domain_disk *disk;
+    for (unsigned i = 0; (disk = nx_author_disk(author, i)); i++) {
         struct nx_author_image *image = &author->images[i];
         image->name = disk->image;
         image->role = disk == author->domain.nvram ? NX_IMAGE_NVRAM : NX_IMAGE_DISK;

@@ -153,6 +153,34 @@ done
 grep -q "$XDG_CACHE_HOME/file" "$FETCH_LOG" || die "nothing is said of the cache: $(cat "$FETCH_LOG")"
 halt
 
+# What a killed nxfetch leaves, its mount above all, the next one removes.
+new_cache
+boot "$WORK/www/good.nxpk"
+deadline=$((SECONDS + 30))
+until grep -q ' runs' "$FETCH_LOG"; do
+    [ $SECONDS -lt $deadline ] || die "it does not run: $(cat "$FETCH_LOG")"
+    sleep 0.1
+done
+kill -KILL "$FETCH_PID"
+fetch_ended 10 2>/dev/null
+grep -qF " $WORK/" /proc/self/mounts || die "this test should find a mount that was left"
+"$BUILD/nxfetch" -q mount "$WORK/www/good.nxpk" "$WORK/home" >"$WORK/out" 2>&1 &
+FETCH_PID=$!
+until grep -q '^mounted' "$WORK/out"; do
+    kill -0 "$FETCH_PID" 2>/dev/null || die "mount: $(cat "$WORK/out")"
+    sleep 0.1
+done
+cmp -s "$WORK/home/disk0" "$WORK/disk.raw" || die "mount shows another disk"
+umount "$WORK/home" || die "umount"
+fetch_ended 10
+same "the status after umount" "$FETCH_STATUS" 0
+boot "$WORK/www/good.nxpk"
+until grep -q ' runs' "$FETCH_LOG"; do
+    kill -0 "$FETCH_PID" 2>/dev/null || die "after a kill: $(cat "$FETCH_LOG")"
+    sleep 0.1
+done
+halt
+
 # The command line's mistakes: status 2 and where to find help.
 usage() {
     local text=$1 status=0

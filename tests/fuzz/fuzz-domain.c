@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort(); /* what nxpack writes, nxfetch must take */
     struct nx_machine *machine = NULL;
     if (nx_domain_validate(data, size, "fuzz", &err) == 0 &&
-        nx_machine_parse(data, size, &machine, &err) == 0)
+        nx_machine_parse(data, size, "fuzz", &machine, &err) == 0)
         nx_machine_free(machine);
     return 0;
 }
