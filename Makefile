@@ -9,7 +9,9 @@ BINDIR     ?= $(PREFIX)/bin
 MANDIR     ?= $(PREFIX)/share/man
 DATADIR    ?= $(PREFIX)/share/nxpk
 DESTDIR    ?=
-CC         ?= gcc
+ifeq ($(origin CC),default)
+CC         := gcc
+endif
 CFLAGS     ?= -O2 -g
 SANITIZE   ?=
 T          ?=

@@ -5,7 +5,7 @@
  *
  *     engine -> launcher                        launcher -> engine
  *     HEAD      the verified head               GO       it is trusted: serve the images
- *     READY     the images can be read          STARTED  QEMU runs (for the statistics)
+ *     READY     the images can be read          STARTED  QEMU runs, or the mount is in use
  *     STATS     struct nx_stats                 QUIT     end in order
  *     NOTICE    a line for the user
  *     WAITING   a read waits for the network: the reason
@@ -56,7 +56,7 @@ struct nx_stats {
     uint64_t index_bytes; /* of bytes: index pages, whatever request brought them */
     uint64_t chunks_fetched, cache_hits;
     uint64_t total_bytes, have_bytes; /* of all chunks; how many of them are in the cache */
-    uint64_t bytes_before_qemu, requests_before_qemu;
+    uint64_t bytes_before_qemu, requests_before_qemu, index_bytes_before_qemu;
     double first_byte, manifest_verified, qemu_started;
     uint64_t waiting; /* reads that wait for the network now */
     unsigned n_images;

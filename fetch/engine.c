@@ -59,8 +59,9 @@ struct engine {
 
     pthread_mutex_t lock;
     pthread_cond_t cond;
-    bool go;   /* under lock */
-    bool quit; /* under lock */
+    bool go;      /* under lock */
+    bool started; /* under lock */
+    bool quit;    /* under lock */
 };
 
 /* ---- the session ----------------------------------------------------------- */
@@ -74,14 +75,15 @@ static int send_head(struct engine *engine, struct nx_error *err)
     return 0;
 }
 
-static int wait_for_go(struct engine *engine, struct nx_error *err)
+/* Until the launcher has set *flag: 0; NX_ERR_CANCELLED when the engine is to end. */
+static int wait_for(struct engine *engine, const bool *flag, struct nx_error *err)
 {
     pthread_mutex_lock(&engine->lock);
-    while (!engine->go && !engine->quit)
+    while (!*flag && !engine->quit)
         pthread_cond_wait(&engine->cond, &engine->lock);
-    bool go = engine->go;
+    bool set = *flag;
     pthread_mutex_unlock(&engine->lock);
-    return go ? 0 : nx_fail(err, NX_ERR_CANCELLED, "the engine ends");
+    return set ? 0 : nx_fail(err, NX_ERR_CANCELLED, "the engine ends");
 }
 
 static int open_images(struct engine *engine, struct nx_error *err)
@@ -132,11 +134,15 @@ static int pull(struct engine *engine, uint64_t request_max, uint64_t window, st
     return 0;
 }
 
-/* While the machine runs: nothing here is a reason to end it. */
+/* While the machine runs: nothing here is a reason to end it.  Not before, so that what is
+ * fetched until then is only what the start needs.
+ */
 static void work_in_background(struct engine *engine)
 {
     const struct nx_manifest *manifest = engine->opened.head->manifest;
     struct nx_error err = NX_ERROR_INIT;
+    if (wait_for(engine, &engine->started, NULL) < 0)
+        return;
     for (unsigned i = 0; manifest->index.size <= SMALL_INDEX && i < manifest->n_images; i++)
         if (nx_tree_prefetch(nx_images_tree(engine->images), i, NULL) < 0)
             return;
@@ -172,7 +178,7 @@ static int run_session(struct engine *engine, struct nx_error *err)
                                   .cache = engine->cache,
                                   .report = &engine->report };
     if (nx_opening_run(&opening, &engine->opened, err) < 0 || send_head(engine, err) < 0 ||
-        wait_for_go(engine, err) < 0 || open_images(engine, err) < 0)
+        wait_for(engine, &engine->go, err) < 0 || open_images(engine, err) < 0)
         return -1;
     return engine->config->pull ? pull(engine, NX_PULL_REQUEST, NX_PULL_WINDOW, err)
                                 : serve(engine, err);
@@ -208,6 +214,7 @@ static void note_started(struct nx_report *report)
     pthread_mutex_lock(&report->lock);
     report->stats.bytes_before_qemu = report->stats.bytes;
     report->stats.requests_before_qemu = report->stats.requests;
+    report->stats.index_bytes_before_qemu = report->stats.index_bytes;
     pthread_mutex_unlock(&report->lock);
 }
 
@@ -224,6 +231,7 @@ static bool handle_message(struct engine *engine)
         return true;
     case NX_MSG_STARTED:
         note_started(&engine->report);
+        set_flag(engine, &engine->started);
         return true;
     default: /* QUIT, or the launcher has gone */
         return false;

@@ -17,6 +17,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/process.h"
+#include "fetch/mounted.h"
 
 #define RUN_PREFIX "run-"
 
@@ -123,10 +124,7 @@ static void unmount_dead(const char *dir)
         images = NULL;
         return;
     }
-    /* It may still answer from what the kernel has kept of it. */
-    struct statx st;
-    int ret = statx(AT_FDCWD, images, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_TYPE, &st);
-    if (ret == 0 ? !(st.stx_attributes & STATX_ATTR_MOUNT_ROOT) : errno != ENOTCONN)
+    if (!nx_is_mounted(images))
         return;
     if (umount2(images, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
         return;

@@ -12,6 +12,7 @@ static struct nx_stream *find_stream(struct nx_readahead *readahead, uint64_t of
             oldest = stream;
     }
     oldest->start = offset;
+    oldest->ahead = 0;
     return oldest;
 }
 
@@ -23,5 +24,9 @@ uint64_t nx_readahead_note(struct nx_readahead *readahead, uint64_t offset, uint
     uint64_t run = stream->end - stream->start;
     if (run < NX_READAHEAD_LEAST || run == len) /* a single large read is no sequence */
         return 0;
-    return run < NX_READAHEAD_MAX ? run : NX_READAHEAD_MAX;
+    uint64_t window = run < NX_READAHEAD_MAX ? run : NX_READAHEAD_MAX;
+    if (stream->ahead > stream->end && stream->ahead - stream->end > window / 2)
+        return 0;
+    stream->ahead = stream->end + window;
+    return window;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Guessing what an image's reader will ask for next.  A reader that has gone forward for so many bytes
  * without a break is taken to go on for as many more, up to a maximum: so that at most
- * half of what is fetched can be for nothing, and random reads cost no byte.  A guest reads several files at a time, so
- * a few streams are followed at once.
+ * half of what is fetched can be for nothing, and random reads cost no byte.  It is asked for
+ * in pieces of at least half of that, so that a stream does not become a request for each chunk.  A
+ * guest reads several files at a time, so a few streams are followed at once.
  */
 #ifndef NX_FETCH_READAHEAD_H
 #define NX_FETCH_READAHEAD_H
@@ -18,6 +19,7 @@ struct nx_readahead {
     struct nx_stream {
         uint64_t start; /* where the stream began */
         uint64_t end;   /* the byte after its last read */
+        uint64_t ahead; /* the byte after what was last said to be worth fetching */
         uint64_t used;  /* clock of its last read; 0: free */
     } streams[NX_READAHEAD_STREAMS];
     uint64_t clock;

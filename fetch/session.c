@@ -16,8 +16,9 @@
 #include "fetch/statsfile.h"
 
 #define ENGINE_STOP_MS 3000
-#define FRAME_SECONDS  20  /* an engine that was taken over may send half a frame and stop */
-#define NOTICE_MAX     512 /* bytes of a line from the engine */
+#define LAST_MESSAGES  1000 /* more than an honest engine has left to say */
+#define FRAME_SECONDS  20   /* an engine that was taken over may send half a frame and stop */
+#define NOTICE_MAX     512  /* bytes of a line from the engine */
 
 /* ---- signals ---- */
 
@@ -350,11 +351,28 @@ char *nx_session_image_path(const struct nx_session *session, const char *image)
 
 /* ---- closing ---- */
 
+/* After QUIT the engine sends its last numbers and closes its end. */
+static void take_last_stats(struct nx_session *session)
+{
+    struct nx_error ignored = NX_ERROR_INIT;
+    struct pollfd fd = { .fd = session->engine.channel, .events = POLLIN };
+    if (nx_session_tell(session, NX_MSG_QUIT, &ignored) < 0)
+        return;
+    int type = -1;
+    for (int n = 0; type != 0 && n < LAST_MESSAGES && poll(&fd, 1, ENGINE_STOP_MS) > 0; n++) {
+        if (nx_channel_receive(fd.fd, &type, &session->payload, &ignored) < 0)
+            return;
+        if (type == NX_MSG_STATS && take_stats(session, &ignored) < 0)
+            return;
+    }
+}
+
 void nx_session_stop_engine(struct nx_session *session)
 {
     struct nx_error err = NX_ERROR_INIT;
     nx_progress_end();
     if (session->has_engine) {
+        take_last_stats(session);
         nx_engine_stop(&session->engine, ENGINE_STOP_MS);
         session->has_engine = false;
         nx_session_set_state(session, "ended");

@@ -49,6 +49,7 @@ static json_t *stats_json(const char *url, const char *state, const struct nx_st
         { "retries", stats->retries },
         { "bytes_before_qemu", stats->bytes_before_qemu },
         { "requests_before_qemu", stats->requests_before_qemu },
+        { "index_bytes_before_qemu", stats->index_bytes_before_qemu },
         { "chunks_fetched", stats->chunks_fetched },
         { "cache_hits", stats->cache_hits },
         { "index_bytes", stats->index_bytes },

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* `nxfetch mount`: the images as files, for any tool, until Ctrl-C or umount. */
-#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/io.h"
 #include "common/log.h"
 #include "common/progress.h"
+#include "fetch/mounted.h"
 #include "fetch/session.h"
 #include "fetch/verbs.h"
 
@@ -32,23 +31,20 @@ static int announce(const struct nx_session *session, int fd, struct nx_error *e
     return 0;
 }
 
-/* Has somebody else unmounted it?  The folder is then on the file system of the one above it. */
-static bool is_unmounted(const char *dir)
-{
-    char above[4096];
-    struct stat inside, outside;
-    snprintf(above, sizeof above, "%s/..", dir);
-    return stat(dir, &inside) == 0 && stat(above, &outside) == 0 && inside.st_dev == outside.st_dev;
-}
-
+/* Until a signal comes, or somebody unmounts it: the kernel raises POLLPRI whenever mounts change. */
 static int serve(struct nx_session *session, struct nx_error *err)
 {
-    for (;;) {
-        if (nx_session_poll(session, NULL, 0, -1, err) == 0)
+    NX_AUTO_FD int mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+    if (mounts < 0)
+        return nx_fail_errno(err, "/proc/self/mountinfo");
+    while (nx_is_mounted(session->images_dir)) {
+        struct pollfd fd = { .fd = mounts, .events = POLLPRI };
+        if (nx_session_poll(session, &fd, 1, -1, err) == 0)
             continue;
-        bool wanted = err->code == NX_ERR_CANCELLED || is_unmounted(session->images_dir);
+        bool wanted = err->code == NX_ERR_CANCELLED || !nx_is_mounted(session->images_dir);
         return wanted ? 0 : -1;
     }
+    return 0;
 }
 
 int nx_verb_mount(const struct nx_options *options, struct nx_error *err)
@@ -61,6 +57,8 @@ int nx_verb_mount(const struct nx_options *options, struct nx_error *err)
     nx_progress_end();
     nx_session_set_state(&session, "running");
     if (announce(&session, options->ready_fd >= 0 ? options->ready_fd : STDOUT_FILENO, err) < 0)
+        return -1;
+    if (nx_session_tell(&session, NX_MSG_STARTED, err) < 0)
         return -1;
     return serve(&session, err);
 }

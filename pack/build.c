@@ -117,10 +117,11 @@ static int open_sources(struct build *b, uint64_t *ret_data, struct nx_error *er
     return 0;
 }
 
-static int ingest_images(struct build *b, struct nx_error *err)
+static int ingest_images(struct build *b, uint64_t data, struct nx_error *err)
 {
     uint64_t progress = 0;
-    const struct nx_ingest_options options = { b->options->level, b->options->threads, &progress };
+    const struct nx_ingest_options options = { b->options->level, b->options->threads, &progress,
+                                               data };
     for (unsigned i = 0; i < b->author.n_images; i++) {
         const struct nx_original *original = &b->author.images[i].original;
         if (nx_ingest(b->sources[i], &b->manifest->images[i], &b->store, &options, err) < 0 ||
@@ -231,7 +232,7 @@ static int build(struct build *b, struct nx_error *err)
         nx_store_open(&b->store, b->out_path, err) < 0)
         return -1;
     nx_progress_start("packing", data);
-    int ret = ingest_images(b, err);
+    int ret = ingest_images(b, data, err);
     nx_progress_end();
     if (ret < 0 || write_package(b, err) < 0 || nx_check_interrupt(err) < 0 ||
         nx_newfile_commit(&b->out, err) < 0)

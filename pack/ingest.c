@@ -115,6 +115,8 @@ static int add_batch(void *opaque, void *slot, struct nx_error *err)
             return -1;
     }
     *in->options->progress += batch->len;
+    if (*in->options->progress > in->options->total)
+        *in->options->progress = in->options->total;
     nx_progress_update(*in->options->progress);
     return 0;
 }

@@ -12,6 +12,7 @@ struct nx_ingest_options {
     int level; /* of zstd */
     unsigned threads;
     uint64_t *progress; /* bytes read so far, of all images; goes to nx_progress_update() */
+    uint64_t total;     /* which it does not pass, though whole chunks are read */
 };
 
 /* Bytes of source that are not known to be zero. */

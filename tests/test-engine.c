@@ -149,6 +149,7 @@ static int go(struct run *run, int wanted)
     if (until(run, NX_MSG_HEAD) < 0)
         return -1;
     nx_channel_send(run->engine.channel, NX_MSG_GO, NULL, 0, NULL);
+    nx_channel_send(run->engine.channel, NX_MSG_STARTED, NULL, 0, NULL);
     return until(run, wanted);
 }
 
