@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/io.h"
+#include "formats/machine.h"
 #include "formats/xml.h"
 
 int nx_author_read(struct nx_author *author, const char *xml_path, struct nx_error *err)
@@ -12,7 +13,15 @@ int nx_author_read(struct nx_author *author, const char *xml_path, struct nx_err
     NX_AUTO_BUFFER struct nx_buffer xml = NX_BUFFER_INIT(0);
     if (nx_read_file(xml_path, NX_XML_MAX, &xml, err) < 0)
         return -1;
-    return nx_domain_reduce(xml.data, xml.len, xml_path, &author->domain, err);
+    if (nx_domain_reduce(xml.data, xml.len, xml_path, &author->domain, err) < 0)
+        return -1;
+    /* What a schema cannot say, such as a disk on a bus that it cannot be on, is better said
+     * here than to the user. */
+    NX_AUTO_MACHINE struct nx_machine *machine = NULL;
+    const struct nx_buffer *reduced = &author->domain.xml;
+    if (nx_machine_parse(reduced->data, reduced->len, "its hardware", &machine, err) < 0)
+        return nx_fail_while(err, "%s", xml_path);
+    return 0;
 }
 
 const struct nx_domain_disk *nx_author_disk(const struct nx_author *author, unsigned i)

@@ -48,7 +48,7 @@ local_qcow2() {
 
 info=$("$BUILD/nxpack" info --json "$PACKAGE")
 memory=$(jq -r '.machine.memory / 1048576 | floor' <<<"$info")M
-cpus=$(jq -r .machine.vcpus <<<"$info")
+cpus=$(jq -r .machine.cpus <<<"$info")
 
 new_cache
 pairs cold local_qcow2 || exit
