@@ -217,20 +217,21 @@ static int by_offset(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-void nx_blobs_want(struct nx_blobs *blobs, const struct nx_blob *wanted, size_t count,
-                   enum nx_priority priority, uint64_t request_max)
+size_t nx_blobs_want(struct nx_blobs *blobs, const struct nx_blob *wanted, size_t count,
+                     enum nx_priority priority, uint64_t request_max)
 {
     if (!blobs->flights || count == 0)
-        return; /* a file needs no readahead of ours */
+        return 0; /* a file needs no readahead of ours */
     NX_AUTO_FREE struct nx_blob *missing = calloc(count, sizeof(*missing));
     size_t n = 0;
     for (size_t i = 0; i < count; i++)
         if (missing && !nx_blobs_has(blobs, &wanted[i]))
             missing[n++] = wanted[i];
     if (n == 0)
-        return;
+        return 0;
     qsort(missing, n, sizeof(*missing), by_offset);
     nx_flights_begin(blobs->flights, missing, n, priority, request_max);
+    return n;
 }
 
 int nx_blobs_wait_below(struct nx_blobs *blobs, uint64_t bytes, struct nx_error *err)

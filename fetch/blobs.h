@@ -65,9 +65,11 @@ bool nx_blobs_has(struct nx_blobs *blobs, const struct nx_blob *blob);
 /* Does get need no network, even if the cache has it not: is it in a local file, or in what came with the head? */
 bool nx_blobs_is_near(const struct nx_blobs *blobs, const struct nx_blob *blob);
 
-/* Begin to fetch those that are not here, in ranges of at most request_max bytes; does not wait. */
-void nx_blobs_want(struct nx_blobs *blobs, const struct nx_blob *wanted, size_t count,
-                   enum nx_priority priority, uint64_t request_max);
+/* Begin to fetch those that are not here, in ranges of at most request_max bytes; does not wait.
+ * Returns how many were not here.
+ */
+size_t nx_blobs_want(struct nx_blobs *blobs, const struct nx_blob *wanted, size_t count,
+                     enum nx_priority priority, uint64_t request_max);
 
 /* Wait until less than so many bytes are on their way (1: nothing).  An error if something that was
  * wanted in the background could not be had since the last call.

@@ -104,8 +104,8 @@ static void look_up(const struct nx_images *images, const struct nx_leaf *leaf, 
             nx_leaf_chunk(&images->tree, leaf, piece->image, n, &piece->blobs[piece->count]);
 }
 
-/* Begin to fetch the piece's chunks that are not here. */
-static void want(struct nx_images *images, const struct piece *piece, enum nx_priority priority)
+/* Begin to fetch the piece's chunks that are not here; were there any? */
+static bool want(struct nx_images *images, const struct piece *piece, enum nx_priority priority)
 {
     struct nx_blob blobs[PIECE_CHUNKS];
     size_t count = 0;
@@ -114,7 +114,7 @@ static void want(struct nx_images *images, const struct piece *piece, enum nx_pr
         if (piece->present[i] && !(raw = nx_memo_get(images->decoded, &piece->blobs[i].digest)))
             blobs[count++] = piece->blobs[i];
     }
-    nx_blobs_want(images->tree.blobs, blobs, count, priority, NX_BLOBS_REQUEST_MAX);
+    return nx_blobs_want(images->tree.blobs, blobs, count, priority, NX_BLOBS_REQUEST_MAX) > 0;
 }
 
 /* Begin to fetch what is behind the read, as far as its leaf tells. */
@@ -128,6 +128,19 @@ static void want_ahead(struct nx_images *images, const struct nx_leaf *leaf, uns
         return;
     look_up(images, leaf, (limit - 1) / img->chunk_size, &piece);
     want(images, &piece, NX_PRIORITY_READAHEAD);
+}
+
+/* How many bytes behind a piece of a read are worth fetching, when some of the piece had to be fetched or none. */
+static uint64_t note_read(struct nx_images *images, unsigned image, uint64_t offset, uint64_t len,
+                          bool missing)
+{
+    /* Memory is touched page by page, in no order: the boot set is its readahead. */
+    if (images->tree.manifest->images[image].role == NX_IMAGE_MEMORY)
+        return 0;
+    pthread_mutex_lock(&images->lock);
+    uint64_t ahead = nx_readahead_note(&images->readahead[image], offset, len, missing);
+    pthread_mutex_unlock(&images->lock);
+    return ahead;
 }
 
 /* What a read wants of the image. */
@@ -159,7 +172,7 @@ static int copy_chunk(struct nx_images *images, const struct piece *piece, unsig
 }
 
 /* Read the front of the span: as much as one leaf and one piece hold. */
-static int read_piece(struct nx_images *images, unsigned image, struct span *span, uint64_t ahead,
+static int read_piece(struct nx_images *images, unsigned image, struct span *span,
                       struct nx_error *err)
 {
     const struct nx_image *img = &images->tree.manifest->images[image];
@@ -169,7 +182,11 @@ static int read_piece(struct nx_images *images, unsigned image, struct span *spa
         return -1;
     uint64_t end = span->offset + span->len;
     look_up(images, &leaf, (end - 1) / img->chunk_size, &piece);
-    want(images, &piece, NX_PRIORITY_DEMAND);
+    uint64_t piece_end = (piece.first + piece.count) * img->chunk_size;
+    if (end > piece_end)
+        end = piece_end;
+    bool missing = want(images, &piece, NX_PRIORITY_DEMAND);
+    uint64_t ahead = note_read(images, image, span->offset, end - span->offset, missing);
     if (ahead)
         want_ahead(images, &leaf, image, end, ahead);
     for (unsigned i = 0; i < piece.count; i++)
@@ -178,25 +195,13 @@ static int read_piece(struct nx_images *images, unsigned image, struct span *spa
     return 0;
 }
 
-static uint64_t note_read(struct nx_images *images, unsigned image, uint64_t offset, size_t len)
-{
-    /* Memory is touched page by page, in no order: the boot set is its readahead. */
-    if (images->tree.manifest->images[image].role == NX_IMAGE_MEMORY)
-        return 0;
-    pthread_mutex_lock(&images->lock);
-    uint64_t ahead = nx_readahead_note(&images->readahead[image], offset, len);
-    pthread_mutex_unlock(&images->lock);
-    return ahead;
-}
-
 int nx_images_read(struct nx_images *images, unsigned image, uint64_t offset, void *buf, size_t len,
                    struct nx_error *err)
 {
     struct nx_image_stats *stats = &images->report->stats.images[image];
     struct span span = { offset, buf, len };
-    uint64_t ahead = note_read(images, image, offset, len);
     while (span.len > 0)
-        if (read_piece(images, image, &span, ahead, err) < 0)
+        if (read_piece(images, image, &span, err) < 0)
             return -1;
     nx_report_add(images->report, &stats->reads, 1);
     nx_report_add(images->report, &stats->read_bytes, len);

@@ -8,6 +8,7 @@
 #ifndef NX_FETCH_READAHEAD_H
 #define NX_FETCH_READAHEAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define NX_READAHEAD_STREAMS 8
@@ -21,13 +22,15 @@ struct nx_readahead {
         uint64_t end;   /* the byte after its last read */
         uint64_t ahead; /* the byte after what was last said to be worth fetching */
         uint64_t used;  /* clock of its last read; 0: free */
+        bool missing;   /* some of it had to be fetched: a reader of what is here needs no guess */
     } streams[NX_READAHEAD_STREAMS];
     uint64_t clock;
 };
 
-/* A read of len bytes at offset: how many bytes behind it are worth fetching now.  One thread at a time;
+/* A read of len bytes at offset, of which some were missing and have to be fetched, or none: how many bytes behind it are worth fetching now.  One thread at a time;
  * a struct of zeros is a fresh one.
  */
-uint64_t nx_readahead_note(struct nx_readahead *readahead, uint64_t offset, uint64_t len);
+uint64_t nx_readahead_note(struct nx_readahead *readahead, uint64_t offset, uint64_t len,
+                           bool missing);
 
 #endif

@@ -22,8 +22,9 @@ echo nxpk-debian >"$1/etc/hostname"
 echo '127.0.0.1 localhost nxpk-debian' >"$1/etc/hosts"
 echo 'LABEL=nxpk-root / ext4 errors=remount-ro 0 1' >"$1/etc/fstab"
 printf 'auto lo\niface lo inet loopback\nallow-hotplug eth0\niface eth0 inet dhcp\n' >"$1/etc/network/interfaces"
-rm -f "$1/etc/machine-id" "$1/var/lib/dbus/machine-id"
-echo uninitialized >"$1/etc/machine-id"
+# As on a machine that was started before: a new one at each boot would give its journal another folder in another place.
+rm -f "$1/var/lib/dbus/machine-id"
+echo 6e78706b0000400080000000deb1a012 >"$1/etc/machine-id"
 END
 chmod 755 "$new/customize"
 mmdebstrap --quiet --mode=root --variant=important --include="linux-image-cloud-amd64,systemd-sysv,dbus,$tools" \

@@ -18,7 +18,6 @@ export HOME=$WORK/home XDG_RUNTIME_DIR=$WORK/run TMPDIR=$WORK/tmp XDG_CACHE_HOME
 unset XDG_DATA_HOME XDG_CONFIG_HOME XDG_STATE_HOME DISPLAY WAYLAND_DISPLAY
 FETCH_PID=
 BOOTS=0
-CACHES=0
 trap end_of_test EXIT
 
 end_of_test() {
@@ -53,9 +52,7 @@ at_most() { [ "$2" -le "$3" ] || die "$1: $2 is more than $3"; }
 
 # An empty cache for the boots that follow.
 new_cache() {
-    CACHES=$((CACHES + 1))
-    XDG_CACHE_HOME=$WORK/cache-$CACHES
-    mkdir -p "$XDG_CACHE_HOME"
+    XDG_CACHE_HOME=$(mktemp -d "$WORK/cache-XXXXXX") || die "a cache"
 }
 
 # publish FILE...: into $WORK/www, for the servers.
