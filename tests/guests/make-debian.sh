@@ -61,7 +61,8 @@ qemu-img convert -f raw -O qcow2 "$disk" "$new/disk.qcow2"
 rm "$disk"
 
 # The domain XML is libvirt's own: defined in a session of a user without rights, and dumped.
-session=$(mktemp -d)
+# Not below TMPDIR: a test's is its own, and this user could not enter it.
+session=$(mktemp -d /tmp/nxpk-session.XXXXXX)
 trap 'rm -rf "$session"' EXIT
 sed "s|@DIR@|$guests/$name|g" $here/debian.xml >"$session/hand-written.xml"
 chown -R nobody "$session"
