@@ -6,6 +6,9 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 export BUILD=${BUILD:-build/gcc} CK_VERBOSITY=${CK_VERBOSITY:-minimal}
+# For builds with SANITIZE=: what is not ours, and the engine's tests, which fork beside a server thread.
+export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$PWD/tests/lsan.supp:print_suppressions=0}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-die_after_fork=0}
 mkdir -p build/log
 passed=0 failed=0 skipped=0 failures=
 for t in "$@"; do

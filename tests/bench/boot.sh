@@ -53,9 +53,6 @@ cpus=$(jq -r .machine.cpus <<<"$info")
 new_cache
 pairs cold local_qcow2 || exit
 row 'Debian to login, cold cache, nginx: seconds' "$MEDIAN_A" "$MEDIAN_B" "$RATIO"
-boot --trust "$TRUST" "$url" && to_login >/dev/null
-fresh_stats
-halt
 new_cache
 boot --trust "$TRUST" "$url" && to_login >/dev/null
 fresh_stats
