@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/process.h"
+#include "fetch/mounted.h"
 
 NX_DEFINE_AUTO(struct fuse_session *, fuse_session, fuse_session_destroy)
 
@@ -110,10 +111,13 @@ int nx_mountpoint_unmount(struct nx_mountpoint *mountpoint, struct nx_error *err
     if (!mountpoint->dir)
         return 0;
     int r = umount2(mountpoint->dir, MNT_DETACH | UMOUNT_NOFOLLOW);
-    if (r < 0 && errno == EPERM)
-        r = fusermount_unmount(mountpoint->dir, err);
-    else if (r < 0 && errno == EINVAL) /* somebody else has unmounted it */
+    int why = errno;
+    bool gone = r < 0 && !nx_is_mounted(mountpoint->dir); /* somebody else has unmounted it */
+    errno = why;
+    if (gone)
         r = 0;
+    else if (r < 0 && errno == EPERM)
+        r = fusermount_unmount(mountpoint->dir, err);
     else if (r < 0)
         nx_fail_errno(err, "%s: cannot unmount", mountpoint->dir);
     nx_mountpoint_close_fd(mountpoint);
