@@ -123,12 +123,16 @@ static int pull(struct engine *engine, uint64_t request_max, uint64_t window, st
     struct nx_pull_options options = { .tree = nx_images_tree(engine->images),
                                        .cache = engine->cache,
                                        .report = &engine->report,
+                                       .check = engine->config->pull,
                                        .request_max = request_max,
                                        .window = window };
     if (check_room(engine, err) < 0 || nx_pull(&options, err) < 0)
         return -1;
     if (nx_cache_flush(engine->cache, err) < 0)
         return -1;
+    if (!nx_cache_is_writable(engine->cache)) /* a flush before this one has failed */
+        return nx_fail(err, NX_ERR_SYSTEM,
+                       "the cache cannot be written: not all of the package is kept");
     nx_report_send_stats(&engine->report);
     nx_report_send(&engine->report, NX_MSG_DONE, NULL, 0);
     return 0;

@@ -23,6 +23,7 @@ struct flight {
     unsigned refs;          /* under lock */
     struct batch *batch;    /* under lock; NULL once it has arrived */
     bool urgent;            /* under lock: somebody waits */
+    bool background;        /* under lock: part of what is to be fetched whole, not just a guess */
     bool done;              /* under lock */
     struct nx_bytes *bytes; /* under lock until done: then constant; NULL: err */
     struct nx_error err;
@@ -102,7 +103,7 @@ static void set_done(struct nx_flights *flights, struct flight *flight, struct n
     flight->done = true;
     if (err) {
         flight->err = *err;
-        if (!flight->urgent && flights->background_err.code == NX_OK)
+        if (flight->background && flights->background_err.code == NX_OK)
             flights->background_err = *err;
         remove_flight(flights, flight);
     }
@@ -187,6 +188,7 @@ static struct batch *next_batch(struct nx_flights *flights, const struct nx_blob
         const struct nx_blob *blob = &blobs[*at];
         struct flight *flight = find(flights, &blob->digest);
         if (flight) {
+            flight->background |= priority == NX_PRIORITY_BACKGROUND;
             promote(flights, flight, priority);
             continue;
         }
@@ -198,6 +200,7 @@ static struct batch *next_batch(struct nx_flights *flights, const struct nx_blob
         if (!flight)
             break;
         flight->urgent = priority == NX_PRIORITY_DEMAND;
+        flight->background = priority == NX_PRIORITY_BACKGROUND;
         add_member(batch, flight);
     }
     if (batch && batch->count == 0) {

@@ -46,10 +46,20 @@ static int send_off(struct gather *gather, struct nx_error *err)
     return 0;
 }
 
+/* Is the chunk in the cache?  A pull looks at the bytes: who asked for it wants to rely on them. */
+static bool is_kept(const struct gather *gather, const struct nx_blob *blob)
+{
+    struct nx_cache *cache = gather->options->cache;
+    if (!gather->options->check)
+        return nx_cache_has(cache, &blob->digest);
+    NX_AUTO_BYTES struct nx_bytes *bytes = nx_cache_get(cache, &blob->digest);
+    return bytes != NULL;
+}
+
 static int add_chunk(struct gather *gather, const struct nx_blob *blob, struct nx_error *err)
 {
     gather->chunks_seen++;
-    if (nx_cache_has(gather->options->cache, &blob->digest))
+    if (is_kept(gather, blob))
         return 0;
     gather->blobs[gather->count++] = *blob;
     gather->bytes += blob->size;
@@ -64,7 +74,7 @@ static int take_chunk(struct gather *gather, const struct nx_blob *blob, struct 
     NX_AUTO_BYTES struct nx_bytes *bytes = NULL;
     gather->chunks_seen++;
     show_progress(gather);
-    if (nx_cache_has(gather->options->cache, &blob->digest))
+    if (is_kept(gather, blob))
         return 0;
     if (nx_blobs_get(gather->options->tree->blobs, blob, &bytes, err) < 0)
         return -1;

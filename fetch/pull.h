@@ -10,6 +10,7 @@ struct nx_pull_options {
     const struct nx_tree *tree;
     struct nx_cache *cache;
     struct nx_report *report;
+    bool check;           /* look at what is in the cache already, not only for its record */
     uint64_t request_max; /* bytes of one range */
     uint64_t window;      /* bytes on their way at a time */
 };

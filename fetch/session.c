@@ -314,8 +314,14 @@ int nx_session_open(struct nx_session *session, const struct nx_options *options
     if (use == NX_USE_IMAGES && prepare_images(session, mount_dir, err) < 0)
         return -1;
     int ret = wait_head(session, err);
-    if (ret < 0 && err->code == NX_ERR_FORMAT && becomes_reference(session))
-        ret = wait_head(session, err);
+    if (ret < 0 && err->code == NX_ERR_FORMAT && becomes_reference(session)) {
+        /* The first engine has answered FUSE's greeting, so the next one needs a mount of its own. */
+        ret = nx_mountpoint_unmount(&session->mountpoint, err);
+        if (ret == 0 && use == NX_USE_IMAGES)
+            ret = prepare_images(session, mount_dir, err);
+        if (ret == 0)
+            ret = wait_head(session, err);
+    }
     /* From here on the engine's death must end all reads, so it has to be the only one to hold this. */
     nx_mountpoint_close_fd(&session->mountpoint);
     nx_progress_end();

@@ -220,6 +220,7 @@ static int64_t next_try(struct nx_transport *transport, struct nx_transfer *tran
         transfer->refusals = 0;
         return patient ? SLOW_RETRY_MS : -1;
     }
+    transfer->refusals = 0;                    /* all mirrors must refuse in a row */
     unsigned round = transfer->failures++ / n; /* back-off when all mirrors have had their turn */
     if (!patient && transfer->failures >= (readahead ? READAHEAD_TRIES : transport->tries) * n)
         return -1;
@@ -411,7 +412,7 @@ void nx_transport_promote(struct nx_transport *transport, struct nx_transfer *tr
                           enum nx_priority priority)
 {
     pthread_mutex_lock(&transport->lock);
-    if (priority < transfer->priority) {
+    if (!transport->stopping && priority < transfer->priority) { /* else cancel_all() has it */
         if (transfer->state == NX_TRANSFER_QUEUED) {
             TAILQ_REMOVE(&transport->queues[transfer->priority], transfer, link);
             TAILQ_INSERT_TAIL(&transport->queues[priority], transfer, link);
