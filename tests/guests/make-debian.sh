@@ -10,8 +10,8 @@ root=$new/root disk=$new/disk.raw
 
 # The mirror that this machine uses itself.
 mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Codename: bookworm' 'Component: main' 2>/dev/null |
-    sed -n '/debian$/p' | head -n 1)
-mirror=${mirror:-http://deb.debian.org/debian}
+    sed -n '/debian\/*$/p' | head -n 1)
+[ -n "$mirror" ] || fail "apt knows no mirror of bookworm: is it in its sources?"
 # What people have on theirs beyond the minimum.
 tools=man-db,less,openssh-client
 cat >"$new/customize" <<'END'

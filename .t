@@ -1,1 +1,0 @@
-{"state":"running","package_bytes":60000000,"bytes":1000000,"requests":4,"requests_before_qemu":1,"bytes_before_qemu":9,"chunks_fetched":3,"cache_hits":7,"index_bytes":77,"images":{"disk0":{},"disk1":{}},"i":1}
