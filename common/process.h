@@ -39,6 +39,9 @@ struct nx_spawn_options {
     size_t n_keep_fds;
     bool new_session; /* setsid(), so that the terminal's Ctrl-C does not reach it */
     char *const *env; /* NULL: ours */
+    /* Called in the child, last before it becomes the program: async-signal-safe calls only.  0, or -1 with errno, which
+     * is nx_spawn()'s failure.  NULL: nothing. */
+    int (*before_exec)(void);
 };
 #define NX_SPAWN_DEFAULTS                                \
     {                                                    \

@@ -112,7 +112,8 @@ static const struct frame_rule {
     { NX_MSG_RESUMED, 0, 0, NULL },
     { NX_MSG_DONE, 0, 0, NULL },
     { NX_MSG_FAILED, sizeof(struct nx_error), sizeof(struct nx_error), check_failed },
-    { NX_MSG_GO, 0, 0, NULL },
+    { NX_MSG_NO_STATE, 0, TEXT_MAX, check_text },
+    { NX_MSG_GO, 1, 1, NULL },
     { NX_MSG_STARTED, 0, 0, NULL },
     { NX_MSG_QUIT, 0, 0, NULL },
 };

@@ -4,9 +4,11 @@
  * a payload of at most NX_CHANNEL_MAX bytes.  The end of the socket is the other's death.
  *
  *     engine -> launcher                        launcher -> engine
- *     HEAD      the verified head               GO       it is trusted: serve the images
- *     READY     the images can be read          STARTED  QEMU runs, or the mount is in use
- *     STATS     struct nx_stats                 QUIT     end in order
+ *     HEAD      the verified head               GO       it is trusted: serve the images; a byte says how
+ *     READY     the images can be read          STARTED  the guest runs, or the mount is in use
+ *     NO_STATE  why the device state cannot     QUIT     end in order
+ *               be had, in spite of GO's NX_GO_RESUME; READY follows
+ *     STATS     struct nx_stats
  *     NOTICE    a line for the user
  *     WAITING   a read waits for the network: the reason
  *     RESUMED   it goes on
@@ -34,9 +36,16 @@ enum nx_message {
     NX_MSG_RESUMED,
     NX_MSG_DONE,
     NX_MSG_FAILED,
+    NX_MSG_NO_STATE,
     NX_MSG_GO = 64,
     NX_MSG_STARTED,
     NX_MSG_QUIT,
+};
+
+/* GO's one byte of payload. */
+enum nx_go {
+    NX_GO_COLD,   /* the images only */
+    NX_GO_RESUME, /* READY not before the device state is in engine_config.state_fd */
 };
 
 /* Counters since the start of this nxfetch; times in seconds since then, negative if not yet. */
@@ -58,6 +67,9 @@ struct nx_stats {
     uint64_t total_bytes, have_bytes; /* of all chunks; how many of them are in the cache */
     uint64_t bytes_before_qemu, requests_before_qemu, index_bytes_before_qemu;
     double first_byte, manifest_verified, qemu_started;
+    uint64_t boot_bytes,
+        boot_have;    /* of the boot set (with the device state), stored; 0 if there is none */
+    uint64_t touched; /* chunks that the guest has used, if that is recorded */
     uint64_t waiting; /* reads that wait for the network now */
     unsigned n_images;
     struct nx_image_stats images[NX_IMAGES_MAX];

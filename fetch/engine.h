@@ -32,6 +32,8 @@ struct nx_engine_config {
     bool
         no_fuse_fetch_all; /* without FUSE: write the images as whole files below export_dir, then READY */
     const char *export_dir;
+    int state_fd;  /* an empty file for the device state, decompressed, if GO asks for it; or -1 */
+    int record_fd; /* an empty file for the record of what the guest touched (at QUIT); or -1 */
 };
 
 struct nx_engine {

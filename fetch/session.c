@@ -255,6 +255,8 @@ static int start_engine(struct nx_session *session, struct nx_error *err)
         .fuse_fd = session->mountpoint.fd,
         .no_fuse_fetch_all = session->export_dir != NULL,
         .export_dir = session->export_dir,
+        .state_fd = -1,
+        .record_fd = -1,
     };
     if (nx_engine_start(&config, &session->engine, err) < 0)
         return -1;
@@ -339,7 +341,8 @@ int nx_session_trust(struct nx_session *session, const char *summary, struct nx_
 
 int nx_session_go(struct nx_session *session, struct nx_error *err)
 {
-    if (nx_session_tell(session, NX_MSG_GO, err) < 0)
+    uint8_t how = NX_GO_COLD;
+    if (nx_channel_send(session->engine.channel, NX_MSG_GO, &how, sizeof how, err) < 0)
         return -1;
     session->draws_have = session->export_dir || session->use == NX_USE_PULL;
     nx_progress_start(session->draws_have ? "fetching" : "starting", 0);

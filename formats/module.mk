@@ -1,6 +1,6 @@
 # Bytes to structs and back.  Never prints, exits, or opens a socket.
 formats_SRCS := $(wildcard formats/*.c)
-formats_PKGS := libarchive libxml-2.0 libzstd libcrypto
+formats_PKGS := jansson libarchive libxml-2.0 libzstd libcrypto
 EMBEDDERS += formats/domain.c
 formats_domain.c_EMBEDS := formats/domain.rng
 EMBEDDERS += formats/manifest.c formats/reference.c

@@ -148,7 +148,8 @@ static int go(struct run *run, int wanted)
 {
     if (until(run, NX_MSG_HEAD) < 0)
         return -1;
-    nx_channel_send(run->engine.channel, NX_MSG_GO, NULL, 0, NULL);
+    uint8_t how = NX_GO_COLD;
+    nx_channel_send(run->engine.channel, NX_MSG_GO, &how, sizeof how, NULL);
     nx_channel_send(run->engine.channel, NX_MSG_STARTED, NULL, 0, NULL);
     return until(run, wanted);
 }

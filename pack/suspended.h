@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* The memory of a suspended machine: libvirt's save file, found, checked, and split into
+ * an image to be packed like a disk and the device state.
+ */
+#ifndef NX_PACK_SUSPENDED_H
+#define NX_PACK_SUSPENDED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "common/buffer.h"
+#include "common/cleanup.h"
+#include "common/error.h"
+#include "formats/machine.h"
+#include "pack/original.h"
+#include "pack/source.h"
+
+struct nx_suspended;
+
+/* The managed save that belongs to a domain's XML file: where libvirt keeps it, seen from where libvirt keeps the XML.  *ret_path
+ * (to be freed) is NULL if there is none.
+ *
+ *     DIR/NAME.xml                    →  DIR/save/NAME.save      (qemu:///session, or a copy of its folder)
+ *     /etc/libvirt/qemu/NAME.xml      →  /var/lib/libvirt/qemu/save/NAME.save
+ */
+int nx_suspended_find(const char *xml_path, const char *domain_name, char **ret_path,
+                      struct nx_error *err);
+
+/* Open a save file and read its XML.  path must outlive it. */
+int nx_suspended_open(const char *path, struct nx_suspended **ret_suspended, struct nx_error *err);
+void nx_suspended_free(struct nx_suspended *suspended);
+
+/* The domain XML in it, to be used instead of the author's: it has the live addresses. */
+const struct nx_buffer *nx_suspended_xml(const struct nx_suspended *suspended);
+
+/* Can the state of this machine (reduced from that XML) be loaded on another host?  FORMAT with what to change in
+ * the domain if not.
+ */
+int nx_suspended_check_machine(const struct nx_suspended *suspended,
+                               const struct nx_machine *machine, struct nx_error *err);
+
+/* Nothing may have written to a disk after the save: FORMAT if a file of its chain is newer. */
+int nx_suspended_check_disk(const struct nx_suspended *suspended, const struct nx_original *disk,
+                            struct nx_error *err);
+
+/* Split it: the memory into a temporary file beside the output, the device state into memory.  progress as in ingest.h,
+ * in bytes of the save file.
+ */
+int nx_suspended_split(struct nx_suspended *suspended, const struct nx_machine *machine,
+                       const char *beside, int level, struct nx_error *err);
+
+/* After the split. */
+uint64_t nx_suspended_memory_size(const struct nx_suspended *suspended);
+int nx_suspended_open_memory(const struct nx_suspended *suspended, struct nx_source **ret_source,
+                             struct nx_error *err);
+const struct nx_buffer *nx_suspended_state(const struct nx_suspended *suspended); /* stored */
+uint64_t nx_suspended_state_raw(const struct nx_suspended *suspended);
+
+NX_DEFINE_AUTO(struct nx_suspended *, suspended, nx_suspended_free)
+#define NX_AUTO_SUSPENDED NX_AUTO(suspended) /* nx_suspended_free() at the end of scope */
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* Training: run a package's machine once, see which chunks it touches, and lay those first, as
+ * the boot set, so that a start is one sequential request.  The content stays: digests
+ * of images, domain and device state do not change.
+ */
+#ifndef NX_PACK_TRAIN_H
+#define NX_PACK_TRAIN_H
+
+#include <stdbool.h>
+
+#include "common/error.h"
+#include "common/io.h"
+#include "formats/key.h"
+#include "formats/record.h"
+
+/* Run the machine of the package in the file path, here and without a window, by nxfetch (the one beside our own program,
+ * else PATH's), until it has settled or, if seconds is not 0, for that long.  It is a throw-away run: the package is
+ * only read.  The record is checked against the package.
+ */
+int nx_train_run(const char *path, unsigned seconds, struct nx_record **ret_record,
+                 struct nx_error *err);
+
+/* Write the package in the file path anew into out (open, empty), with the chunks of record in front.
+ * key signs it; NULL: it is not signed.
+ */
+int nx_train_layout(const char *path, const struct nx_record *record, const struct nx_key *key,
+                    struct nx_newfile *out, struct nx_error *err);
+
+#endif
