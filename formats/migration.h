@@ -13,8 +13,8 @@
 
 #include "common/error.h"
 
-#define NX_MIGRATION_BLOCK   "pc.ram" /* QEMU's name of the main memory of pc and q35 */
-#define NX_MIGRATION_PAGE    4096     /* bytes of a page */
+#define NX_MIGRATION_BLOCK   "pc.ram"            /* QEMU's name of the main memory of pc and q35 */
+#define NX_MIGRATION_PAGE    4096                /* bytes of a page */
 #define NX_MIGRATION_RAM_MAX (UINT64_C(1) << 42) /* bytes of main memory: 4 TiB */
 
 /* Where a stream comes from and its parts go to.  Each function returns 0, or -1 with err set, which ends it. */

@@ -4,8 +4,21 @@
 #include <stdlib.h>
 
 #include "common/io.h"
-#include "formats/machine.h"
 #include "formats/xml.h"
+
+int nx_author_parse(struct nx_author *author, const void *xml, size_t len, const char *name,
+                    struct nx_error *err)
+{
+    *author = (struct nx_author){ 0 };
+    if (nx_domain_reduce(xml, len, name, &author->domain, err) < 0)
+        return -1;
+    /* What a schema cannot say, such as a disk on a bus that it cannot be on, is better said
+     * here than to the user. */
+    const struct nx_buffer *reduced = &author->domain.xml;
+    if (nx_machine_parse(reduced->data, reduced->len, "its hardware", &author->machine, err) < 0)
+        return nx_fail_while(err, "%s", name);
+    return 0;
+}
 
 int nx_author_read(struct nx_author *author, const char *xml_path, struct nx_error *err)
 {
@@ -13,15 +26,7 @@ int nx_author_read(struct nx_author *author, const char *xml_path, struct nx_err
     NX_AUTO_BUFFER struct nx_buffer xml = NX_BUFFER_INIT(0);
     if (nx_read_file(xml_path, NX_XML_MAX, &xml, err) < 0)
         return -1;
-    if (nx_domain_reduce(xml.data, xml.len, xml_path, &author->domain, err) < 0)
-        return -1;
-    /* What a schema cannot say, such as a disk on a bus that it cannot be on, is better said
-     * here than to the user. */
-    NX_AUTO_MACHINE struct nx_machine *machine = NULL;
-    const struct nx_buffer *reduced = &author->domain.xml;
-    if (nx_machine_parse(reduced->data, reduced->len, "its hardware", &machine, err) < 0)
-        return nx_fail_while(err, "%s", xml_path);
-    return 0;
+    return nx_author_parse(author, xml.data, xml.len, xml_path, err);
 }
 
 const struct nx_domain_disk *nx_author_disk(const struct nx_author *author, unsigned i)
@@ -67,6 +72,7 @@ void nx_author_release(struct nx_author *author)
     for (unsigned i = 0; i < author->n_images; i++)
         nx_original_release(&author->images[i].original);
     free(author->images);
+    nx_machine_free(author->machine);
     nx_domain_release(&author->domain);
     *author = (struct nx_author){ 0 };
 }

@@ -6,6 +6,7 @@
 #define NX_PACK_AUTHOR_H
 
 #include "formats/domain.h"
+#include "formats/machine.h"
 #include "formats/manifest.h"
 #include "pack/original.h"
 
@@ -18,6 +19,7 @@ struct nx_author_image {
 
 struct nx_author {
     struct nx_domain domain;
+    struct nx_machine *machine;     /* as the reduced XML says it */
     struct nx_author_image *images; /* disks in document order, then nvram */
     unsigned n_images;
 };
@@ -26,6 +28,10 @@ struct nx_author {
  * made.  Release author in both cases.
  */
 int nx_author_read(struct nx_author *author, const char *xml_path, struct nx_error *err);
+
+/* The same with XML that is in memory; name goes into messages. */
+int nx_author_parse(struct nx_author *author, const void *xml, size_t len, const char *name,
+                    struct nx_error *err);
 
 /* What the domain says of image number i of its images (empty drives do not count); NULL at the end. */
 const struct nx_domain_disk *nx_author_disk(const struct nx_author *author, unsigned i);

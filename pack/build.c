@@ -5,6 +5,7 @@
 #include "pack/build.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
@@ -13,17 +14,23 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "common/progress.h"
-#include "formats/package.h"
+#include "formats/savefile.h"
 #include "pack/author.h"
 #include "pack/ingest.h"
 #include "pack/layout.h"
+#include "pack/output.h"
+#include "pack/suspended.h"
+#include "pack/train.h"
 
-#define COPY_BYTES (1024 * 1024)
+#define MEMORY_IMAGE "memory"
+#define STATE_LEVEL  15 /* of zstd: every start fetches the device state, which is small */
 
 struct build {
     const struct nx_build_options *options;
-    const char *xml_path;
+    const char *xml_path; /* where the domain comes from: the XML, or the save */
     const char *out_path;
+    char *save_path;                /* owned; NULL: the machine is packed as switched off */
+    struct nx_suspended *suspended; /* NULL, too */
     struct nx_author author;
     struct nx_source *sources[NX_IMAGES_MAX];
     struct nx_store store;
@@ -31,6 +38,90 @@ struct build {
     struct nx_manifest *manifest;
     struct nx_newfile out;
 };
+
+/* ---- the domain ---- */
+
+static bool is_savefile(const char *path)
+{
+    NX_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    return fd >= 0 && nx_savefile_detect(fd);
+}
+
+static void tell_notes(const struct nx_domain *domain, const char *xml_path)
+{
+    for (size_t i = 0; i < domain->n_notes; i++)
+        if (domain->notes[i].verdict != NX_DOMAIN_REFUSED)
+            nx_log(NX_LOG_INFO, "%s:%d: %s", xml_path, domain->notes[i].line,
+                   domain->notes[i].message);
+}
+
+/* The save's XML has the live addresses; the author's only says which machine is meant. */
+static int check_same(const struct nx_author *given, const struct nx_author *saved,
+                      const struct build *b, struct nx_error *err)
+{
+    const char *a = given->machine->uuid, *s = saved->machine->uuid;
+    bool same =
+        a && s ? strcasecmp(a, s) == 0 : strcmp(given->machine->name, saved->machine->name) == 0;
+    return same ? 0
+                : nx_fail(err, NX_ERR_USAGE, "%s: is a save of another domain (%s) than %s (%s)",
+                          b->save_path, saved->machine->name, b->xml_path, given->machine->name);
+}
+
+/* Take the domain from the save file. */
+static int read_saved(struct build *b, struct nx_error *err)
+{
+    struct nx_author given = b->author;
+    const struct nx_buffer *xml = NULL;
+    b->author = (struct nx_author){ 0 };
+    int ret = nx_suspended_open(b->save_path, &b->suspended, err);
+    if (ret == 0) {
+        xml = nx_suspended_xml(b->suspended);
+        ret = nx_author_parse(&b->author, xml->data, xml->len, b->save_path, err);
+    }
+    if (ret == 0 && given.machine)
+        ret = check_same(&given, &b->author, b, err);
+    nx_author_release(&given);
+    if (ret < 0)
+        return -1;
+    b->xml_path = b->save_path;
+    return nx_suspended_check_machine(b->suspended, b->author.machine, err);
+}
+
+static int read_author(struct build *b, struct nx_error *err)
+{
+    const struct nx_build_options *options = b->options;
+    const char *save = options->memory_path;
+    if (is_savefile(b->xml_path)) {
+        if (save || options->no_memory)
+            return nx_fail(err, NX_ERR_USAGE, "%s: is a save file itself: leave %s away",
+                           b->xml_path, save ? "--memory" : "--no-memory");
+        save = b->xml_path;
+    } else if (nx_author_read(&b->author, b->xml_path, err) < 0) {
+        return -1;
+    } else if (!save && !options->no_memory &&
+               nx_suspended_find(b->xml_path, b->author.machine->name, &b->save_path, err) < 0) {
+        return -1;
+    }
+    if (save && !(b->save_path = strdup(save)))
+        return nx_fail_errno(err, "%s", save);
+    return b->save_path ? read_saved(b, err) : 0;
+}
+
+static void tell_saved(const struct build *b)
+{
+    char memory[32];
+    const struct nx_machine *machine = b->author.machine;
+    nx_log(NX_LOG_NOTICE, "%s: packed as it was saved, a %s with %s of memory", b->save_path,
+           machine->machine, nx_human_bytes(machine->memory, memory));
+}
+
+static int check_disks(const struct build *b, struct nx_error *err)
+{
+    for (unsigned i = 0; b->suspended && !b->options->ignore_times && i < b->author.n_images; i++)
+        if (nx_suspended_check_disk(b->suspended, &b->author.images[i].original, err) < 0)
+            return -1;
+    return 0;
+}
 
 /* ---- what the manifest says of the whole ---- */
 
@@ -88,33 +179,69 @@ static int describe(struct build *b, struct nx_error *err)
     return 0;
 }
 
+/* Split the save file, and note its device state. */
+static int add_state(struct build *b, struct nx_error *err)
+{
+    struct nx_manifest *m = b->manifest;
+    if (!b->suspended)
+        return 0;
+    if (nx_suspended_split(b->suspended, b->author.machine, b->out_path, STATE_LEVEL, err) < 0)
+        return -1;
+    const struct nx_buffer *state = nx_suspended_state(b->suspended);
+    m->suspended = true;
+    m->device_state.size = state->len;
+    m->device_state_raw = nx_suspended_state_raw(b->suspended);
+    nx_digest_of(state->data, state->len, &m->device_state_digest);
+    return 0;
+}
+
 /* ---- pass 1: images into the store ---- */
 
-/* All sources are opened before any thread starts (qemunbd.h), and before anything is written. */
+/* Note an image whose source is open; *data grows by what is to be read. */
+static int add_image(struct build *b, const char *name, enum nx_image_role role,
+                     uint32_t chunk_size, const char *path, uint64_t *data, struct nx_error *err)
+{
+    unsigned i = b->manifest->n_images;
+    uint64_t bytes;
+    if (nx_source_data_size(b->sources[i], &bytes, err) < 0)
+        return -1;
+    *data += bytes;
+    struct nx_image *image = &b->manifest->images[i];
+    snprintf(image->name, sizeof image->name, "%s", name);
+    image->role = role;
+    image->size = nx_source_size(b->sources[i]);
+    image->chunk_size = chunk_size;
+    if (image->size > NX_IMAGE_SIZE_MAX)
+        return nx_fail(err, NX_ERR_FORMAT, "%s: larger than %" PRIu64 " TiB", path,
+                       NX_IMAGE_SIZE_MAX >> 40);
+    b->manifest->n_images++;
+    return 0;
+}
+
+/* All sources are opened before any thread starts (qemunbd.h). */
 static int open_sources(struct build *b, uint64_t *ret_data, struct nx_error *err)
 {
-    uint64_t all = 0;
+    const struct nx_build_options *options = b->options;
+    *ret_data = 0;
     for (unsigned i = 0; i < b->author.n_images; i++) {
         const struct nx_author_image *author = &b->author.images[i];
-        if (nx_source_open(author->original.path, author->original.format, &b->sources[i], err) < 0)
+        uint32_t chunk_size =
+            author->role == NX_IMAGE_NVRAM ? NX_NVRAM_CHUNK_DEFAULT : options->chunk_size;
+        if (nx_source_open(author->original.path, author->original.format, &b->sources[i], err) <
+                0 ||
+            add_image(b, author->name, author->role, chunk_size, author->original.path, ret_data,
+                      err) < 0)
             return -1;
-        uint64_t data;
-        if (nx_source_data_size(b->sources[i], &data, err) < 0)
-            return -1;
-        all += data;
-        struct nx_image *image = &b->manifest->images[i];
-        snprintf(image->name, sizeof image->name, "%s", author->name);
-        image->role = author->role;
-        image->size = nx_source_size(b->sources[i]);
-        image->chunk_size =
-            author->role == NX_IMAGE_NVRAM ? NX_NVRAM_CHUNK_DEFAULT : b->options->chunk_size;
-        if (image->size > NX_IMAGE_SIZE_MAX)
-            return nx_fail(err, NX_ERR_FORMAT, "%s: larger than %" PRIu64 " TiB",
-                           author->original.path, NX_IMAGE_SIZE_MAX >> 40);
-        b->manifest->n_images++;
     }
-    *ret_data = all;
-    return 0;
+    if (!b->suspended)
+        return 0;
+    if (b->author.n_images == NX_IMAGES_MAX)
+        return nx_fail(err, NX_ERR_FORMAT, "%s: with its memory it has more than %d images",
+                       b->save_path, NX_IMAGES_MAX);
+    if (nx_suspended_open_memory(b->suspended, &b->sources[b->author.n_images], err) < 0)
+        return -1;
+    return add_image(b, MEMORY_IMAGE, NX_IMAGE_MEMORY, options->memory_chunk_size, b->save_path,
+                     ret_data, err);
 }
 
 static int ingest_images(struct build *b, uint64_t data, struct nx_error *err)
@@ -122,10 +249,11 @@ static int ingest_images(struct build *b, uint64_t data, struct nx_error *err)
     uint64_t progress = 0;
     const struct nx_ingest_options options = { b->options->level, b->options->threads, &progress,
                                                data };
-    for (unsigned i = 0; i < b->author.n_images; i++) {
-        const struct nx_original *original = &b->author.images[i].original;
-        if (nx_ingest(b->sources[i], &b->manifest->images[i], &b->store, &options, err) < 0 ||
-            nx_original_check_unchanged(original, err) < 0)
+    for (unsigned i = 0; i < b->manifest->n_images; i++) {
+        if (nx_ingest(b->sources[i], &b->manifest->images[i], &b->store, &options, err) < 0)
+            return -1;
+        if (i < b->author.n_images &&
+            nx_original_check_unchanged(&b->author.images[i].original, err) < 0)
             return -1;
         nx_source_free(NX_STEAL(b->sources[i])); /* a machine may have its disk back */
     }
@@ -134,68 +262,63 @@ static int ingest_images(struct build *b, uint64_t data, struct nx_error *err)
 
 /* ---- pass 2: the package ---- */
 
-static int to_file(const void *data, size_t len, void *opaque, struct nx_error *err)
+static int copy_chunks(struct nx_zip_writer *zip, void *opaque, struct nx_error *err)
 {
-    const struct nx_newfile *file = opaque;
-    return nx_write_full(file->fd, data, len, file->path, err);
-}
-
-static int copy_spool(struct nx_zip_writer *zip, struct nx_spool *spool, struct nx_error *err)
-{
-    NX_AUTO_FREE void *buf = malloc(COPY_BYTES);
-    if (!buf)
-        return nx_fail_errno(err, "buffer");
-    for (uint64_t at = 0; at < spool->size;) {
-        size_t n = spool->size - at < COPY_BYTES ? (size_t)(spool->size - at) : COPY_BYTES;
-        if (nx_check_interrupt(err) < 0 || nx_spool_read(spool, buf, n, at, err) < 0 ||
-            nx_zip_write(zip, buf, n, err) < 0)
-            return -1;
-        at += n;
-        nx_spool_discard(spool, at);
-        nx_progress_update(at);
-    }
-    return 0;
-}
-
-/* A member must come to stand where the manifest, written before it, says. */
-static int begin_member(struct nx_zip_writer *zip, const char *name, const struct nx_span *span,
-                        struct nx_error *err)
-{
-    uint64_t offset;
-    if (nx_zip_begin(zip, name, span->size, &offset, err) < 0)
-        return -1;
-    if (offset != span->offset)
-        return nx_fail(err, NX_ERR_SYSTEM, "%s: libarchive put it at %" PRIu64 ", not %" PRIu64,
-                       name, offset, span->offset);
-    return 0;
-}
-
-static int write_members(struct build *b, struct nx_zip_writer *zip, struct nx_error *err)
-{
-    const struct nx_manifest *m = b->manifest;
-    if (nx_package_write_head(zip, m, b->author.domain.xml.data, b->options->key, err) < 0 ||
-        begin_member(zip, "index", &m->index, err) < 0 ||
-        nx_zip_write(zip, b->layout.upper.data, b->layout.upper.len, err) < 0 ||
-        copy_spool(zip, &b->layout.leaves, err) < 0 || nx_zip_end(zip, NULL, err) < 0)
-        return -1;
-    if (begin_member(zip, "chunks", &m->chunks, err) < 0 ||
-        copy_spool(zip, &b->store.chunks, err) < 0 || nx_zip_end(zip, NULL, err) < 0)
-        return -1;
-    return nx_zip_finish(zip, err);
+    struct build *b = opaque;
+    return nx_output_spool(zip, &b->store.chunks, err);
 }
 
 static int write_package(struct build *b, struct nx_error *err)
 {
-    if (nx_layout_make(&b->layout, &b->store, b->manifest, b->out_path, err) < 0 ||
-        nx_package_plan(b->manifest, err) < 0)
+    const struct nx_output output = {
+        .file = &b->out,
+        .manifest = b->manifest,
+        .domain_xml = b->author.domain.xml.data,
+        .key = b->options->key,
+        .state = b->suspended ? nx_suspended_state(b->suspended) : NULL,
+        .layout = &b->layout,
+        .write_chunks = copy_chunks,
+        .opaque = b,
+    };
+    if (nx_layout_make(&b->layout, &b->store.records, NULL, b->manifest, b->out_path, err) < 0)
         return -1;
-    NX_AUTO_ZIP struct nx_zip_writer *zip = NULL;
-    nx_progress_start("writing", b->manifest->chunks.size);
-    int ret = nx_zip_writer_new(to_file, &b->out, &zip, err);
-    if (ret == 0)
-        ret = write_members(b, zip, err);
-    nx_progress_end();
-    return ret;
+    b->manifest->chunks.size = b->store.chunks.size;
+    return nx_output_write(&output, err);
+}
+
+/* ---- training ---- */
+
+/* The untrained package stands complete under its temporary name: run it from there, and write it anew. */
+static int train(struct build *b, struct nx_error *err)
+{
+    NX_AUTO_RECORD struct nx_record *record = NULL;
+    NX_AUTO_NEWFILE struct nx_newfile trained = NX_NEWFILE_INIT;
+    if (nx_train_run(b->out.temp, b->options->train_seconds, &record, err) < 0)
+        return -1;
+    if (nx_newfile_open(&trained, b->out_path, 0644, err) < 0 ||
+        nx_train_layout(b->out.temp, record, b->options->key, &trained, err) < 0)
+        return -1;
+    nx_newfile_release(&b->out);
+    b->out = trained;
+    trained = (struct nx_newfile)NX_NEWFILE_INIT;
+    return 0;
+}
+
+static int maybe_train(struct build *b, struct nx_error *err)
+{
+    enum nx_train_mode mode = b->options->train;
+    struct nx_error why = NX_ERROR_INIT;
+    if (mode == NX_TRAIN_NEVER || (mode == NX_TRAIN_MEMORY && !b->suspended) || train(b, &why) == 0)
+        return 0;
+    if (mode == NX_TRAIN_ALWAYS || why.code == NX_ERR_CANCELLED) {
+        *err = why;
+        return nx_fail_while(err, "training");
+    }
+    nx_log(NX_LOG_WARNING,
+           "%s: not trained, so that each start will need hundreds of requests: %s; nxpack train "
+           "does it later",
+           b->out_path, why.msg);
+    return 0;
 }
 
 /* ---- all together ---- */
@@ -213,29 +336,25 @@ static void tell(const struct build *b)
            b->options->key ? "" : "; not signed: nxpack sign does that, or -k KEY");
 }
 
-static void tell_notes(const struct nx_domain *domain, const char *xml_path)
-{
-    for (size_t i = 0; i < domain->n_notes; i++)
-        if (domain->notes[i].verdict != NX_DOMAIN_REFUSED)
-            nx_log(NX_LOG_INFO, "%s:%d: %s", xml_path, domain->notes[i].line,
-                   domain->notes[i].message);
-}
-
 static int build(struct build *b, struct nx_error *err)
 {
     uint64_t data = 0;
-    if (nx_author_read(&b->author, b->xml_path, err) < 0)
+    if (read_author(b, err) < 0)
         return -1;
     tell_notes(&b->author.domain, b->xml_path);
-    if (nx_author_open_images(&b->author, b->xml_path, err) < 0 || describe(b, err) < 0 ||
-        open_sources(b, &data, err) < 0 || nx_newfile_open(&b->out, b->out_path, 0644, err) < 0 ||
+    if (nx_author_open_images(&b->author, b->xml_path, err) < 0 || check_disks(b, err) < 0 ||
+        describe(b, err) < 0 || nx_newfile_open(&b->out, b->out_path, 0644, err) < 0)
+        return -1;
+    if (b->suspended)
+        tell_saved(b);
+    if (add_state(b, err) < 0 || open_sources(b, &data, err) < 0 ||
         nx_store_open(&b->store, b->out_path, err) < 0)
         return -1;
     nx_progress_start("packing", data);
     int ret = ingest_images(b, data, err);
     nx_progress_end();
-    if (ret < 0 || write_package(b, err) < 0 || nx_check_interrupt(err) < 0 ||
-        nx_newfile_commit(&b->out, err) < 0)
+    if (ret < 0 || write_package(b, err) < 0 || maybe_train(b, err) < 0 ||
+        nx_check_interrupt(err) < 0 || nx_newfile_commit(&b->out, err) < 0)
         return -1;
     tell(b);
     return 0;
@@ -260,6 +379,8 @@ int nx_build(const char *xml_path, const char *out_path, const struct nx_build_o
     nx_store_release(&b.store);
     nx_newfile_release(&b.out);
     nx_author_release(&b.author);
+    nx_suspended_free(b.suspended);
+    free(b.save_path);
     nx_manifest_free(b.manifest);
     return ret;
 }

@@ -3,13 +3,21 @@
 #ifndef NX_PACK_BUILD_H
 #define NX_PACK_BUILD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/error.h"
 #include "formats/key.h"
 
-#define NX_DISK_CHUNK_DEFAULT  (64 * 1024)
-#define NX_NVRAM_CHUNK_DEFAULT (64 * 1024)
+#define NX_DISK_CHUNK_DEFAULT   (64 * 1024)
+#define NX_NVRAM_CHUNK_DEFAULT  (64 * 1024)
+#define NX_MEMORY_CHUNK_DEFAULT (16 * 1024)
+
+enum nx_train_mode {
+    NX_TRAIN_MEMORY, /* if there is memory; a package that cannot be trained is written all the same */
+    NX_TRAIN_NEVER,
+    NX_TRAIN_ALWAYS, /* that it cannot be done is an error */
+};
 
 struct nx_build_options {
     const struct nx_key *key; /* private; NULL: the package is not signed */
@@ -18,10 +26,18 @@ struct nx_build_options {
     uint64_t serial;          /* 0: the time of creation, in seconds since 1970 */
     int level;
     unsigned threads;
-    uint32_t chunk_size; /* of disks */
+    uint32_t chunk_size;        /* of disks */
+    uint32_t memory_chunk_size; /* of memory */
+    const char *memory_path;    /* libvirt's save file; NULL: the managed save, if there is one */
+    bool no_memory;             /* pack the disks only */
+    bool ignore_times;          /* of disks that are newer than the save */
+    enum nx_train_mode train;
+    unsigned train_seconds; /* 0: until it has settled */
 };
 
-/* Pack the domain in the file xml_path into out_path, which is replaced if it exists. */
+/* Pack the domain in the file xml_path into out_path, which is replaced if it exists.  xml_path may be a save file
+ * itself, which has the domain in it.
+ */
 int nx_build(const char *xml_path, const char *out_path, const struct nx_build_options *options,
              struct nx_error *err);
 

@@ -9,6 +9,7 @@
 #include "pack/build.h"
 #include "pack/cli.h"
 #include "pack/pipeline.h"
+#include "pack/train.h"
 #include "pack/verbs.h"
 
 NX_EMBED(help_text, "pack/nxpack.help");
@@ -20,6 +21,7 @@ static const struct {
 } verbs[] = {
     { "keygen", nx_verb_keygen }, { "sign", nx_verb_sign },     { "info", nx_verb_info },
     { "verify", nx_verb_verify }, { "unpack", nx_verb_unpack }, { "validate", nx_verb_validate },
+    { "train", nx_verb_train },
 };
 
 enum {
@@ -27,6 +29,12 @@ enum {
     OPT_SERIAL,
     OPT_LEVEL,
     OPT_CHUNK_SIZE,
+    OPT_MEMORY,
+    OPT_NO_MEMORY,
+    OPT_MEMORY_CHUNK_SIZE,
+    OPT_IGNORE_TIMES,
+    OPT_TRAIN,
+    OPT_NO_TRAIN,
     OPT_THREADS,
 };
 
@@ -37,6 +45,12 @@ static const struct option long_options[] = {
     { "serial", required_argument, NULL, OPT_SERIAL },
     { "level", required_argument, NULL, OPT_LEVEL },
     { "chunk-size", required_argument, NULL, OPT_CHUNK_SIZE },
+    { "memory", required_argument, NULL, OPT_MEMORY },
+    { "no-memory", no_argument, NULL, OPT_NO_MEMORY },
+    { "memory-chunk-size", required_argument, NULL, OPT_MEMORY_CHUNK_SIZE },
+    { "ignore-times", no_argument, NULL, OPT_IGNORE_TIMES },
+    { "train", optional_argument, NULL, OPT_TRAIN },
+    { "no-train", no_argument, NULL, OPT_NO_TRAIN },
     { "threads", required_argument, NULL, OPT_THREADS },
     NX_CLI_LONG,
 };
@@ -46,13 +60,14 @@ struct arguments {
     const char *key_path;
 };
 
-static int set_chunk_size(const char *text, uint32_t *ret_size, struct nx_error *err)
+static int set_chunk_size(const char *option, const char *text, uint32_t *ret_size,
+                          struct nx_error *err)
 {
     uint64_t size;
-    if (nx_cli_size("--chunk-size", text, NX_CHUNK_SIZE_MIN, NX_CHUNK_SIZE_MAX, &size, err) < 0)
+    if (nx_cli_size(option, text, NX_CHUNK_SIZE_MIN, NX_CHUNK_SIZE_MAX, &size, err) < 0)
         return -1;
     if (size & (size - 1))
-        return nx_fail(err, NX_ERR_USAGE, "--chunk-size %s: not a power of two", text);
+        return nx_fail(err, NX_ERR_USAGE, "%s %s: not a power of two", option, text);
     *ret_size = (uint32_t)size;
     return 0;
 }
@@ -63,6 +78,16 @@ static int set_level(const char *text, int *ret_level, struct nx_error *err)
     if (nx_cli_number("--level", text, NX_LEVEL_MIN, NX_LEVEL_MAX, &level, err) < 0)
         return -1;
     *ret_level = (int)level;
+    return 0;
+}
+
+static int set_train(struct nx_build_options *build, const char *seconds, struct nx_error *err)
+{
+    uint64_t value = 0;
+    build->train = NX_TRAIN_ALWAYS;
+    if (seconds && nx_cli_number("--train", seconds, 1, NX_TRAIN_SECONDS_MAX, &value, err) < 0)
+        return -1;
+    build->train_seconds = (unsigned)value;
     return 0;
 }
 
@@ -84,7 +109,23 @@ static int take_option(struct arguments *args, int c, struct nx_error *err)
     case OPT_LEVEL:
         return set_level(optarg, &args->build.level, err);
     case OPT_CHUNK_SIZE:
-        return set_chunk_size(optarg, &args->build.chunk_size, err);
+        return set_chunk_size("--chunk-size", optarg, &args->build.chunk_size, err);
+    case OPT_MEMORY:
+        args->build.memory_path = optarg;
+        return 0;
+    case OPT_NO_MEMORY:
+        args->build.no_memory = true;
+        return 0;
+    case OPT_MEMORY_CHUNK_SIZE:
+        return set_chunk_size("--memory-chunk-size", optarg, &args->build.memory_chunk_size, err);
+    case OPT_IGNORE_TIMES:
+        args->build.ignore_times = true;
+        return 0;
+    case OPT_TRAIN:
+        return set_train(&args->build, optarg, err);
+    case OPT_NO_TRAIN:
+        args->build.train = NX_TRAIN_NEVER;
+        return 0;
     default:
         return nx_cli_threads(optarg, &args->build.threads, err);
     }
@@ -92,6 +133,8 @@ static int take_option(struct arguments *args, int c, struct nx_error *err)
 
 static int pack(struct arguments *args, char **operands, struct nx_error *err)
 {
+    if (args->build.memory_path && args->build.no_memory)
+        return nx_fail(err, NX_ERR_USAGE, "--memory and --no-memory exclude each other");
     NX_AUTO_KEY struct nx_key *key = NULL;
     if (args->key_path && nx_cli_read_key(args->key_path, true, &key, err) < 0)
         return -1;
@@ -104,7 +147,8 @@ static int pack_main(int argc, char **argv)
     struct nx_error err = NX_ERROR_INIT;
     struct arguments args = { .build = { .level = NX_LEVEL_DEFAULT,
                                          .threads = nx_default_threads(),
-                                         .chunk_size = NX_DISK_CHUNK_DEFAULT } };
+                                         .chunk_size = NX_DISK_CHUNK_DEFAULT,
+                                         .memory_chunk_size = NX_MEMORY_CHUNK_DEFAULT } };
     int status;
     for (int c; (c = getopt_long(argc, argv, "k:n:" NX_CLI_SHORT, long_options, NULL)) != -1;) {
         if (c == 'k' || c == 'n' || (c >= OPT_DESCRIPTION && c <= OPT_THREADS)) {

@@ -54,6 +54,103 @@ uint64_t nx_reading_total(const struct nx_reading *reading)
     return total;
 }
 
+/* ---- the walk ---- */
+
+struct walk {
+    const struct nx_reading *reading;
+    const struct nx_image *image;
+    nx_chunk_visit_fn *visit;
+    void *opaque;
+    uint64_t chunks; /* seen so far */
+};
+
+static int read_page(const struct walk *w, uint8_t *page, const struct nx_index_entry *entry,
+                     unsigned level, uint64_t first, struct nx_error *err)
+{
+    const struct nx_reading *reading = w->reading;
+    const struct nx_manifest *m = reading->head->manifest;
+    uint64_t at = m->index.offset + entry->offset;
+    if (nx_pread_full(reading->fd, page, entry->size, at, reading->name, err) < 0)
+        return -1;
+    struct nx_digest digest;
+    nx_digest_of(page, entry->size, &digest);
+    if (!nx_digest_equal(&digest, &entry->digest))
+        return nx_fail(err, NX_ERR_FORMAT,
+                       "%s: image %s, index page at offset %" PRIu64 ": damaged: its digest is "
+                       "not what its parent says",
+                       reading->name, w->image->name, at);
+    if (nx_index_page_check(page, entry->size, level, first, m, w->image, err) < 0)
+        return nx_fail_while(err, "%s: image %s, at offset %" PRIu64, reading->name, w->image->name,
+                             at);
+    return 0;
+}
+
+/* At most NX_INDEX_LEVELS_MAX deep: the level falls by one with each call. */
+static int walk(struct walk *w, const struct nx_index_entry *entry, unsigned level, uint64_t first,
+                struct nx_error *err)
+{
+    uint8_t page[NX_INDEX_PAGE_MAX];
+    if (nx_check_interrupt(err) < 0 || read_page(w, page, entry, level, first, err) < 0)
+        return -1;
+    unsigned slot = nx_index_page_next(page, 0);
+    for (; slot < NX_INDEX_FANOUT; slot = nx_index_page_next(page, slot + 1)) {
+        struct nx_index_entry child;
+        nx_index_page_get(page, slot, &child);
+        uint64_t number = first + ((uint64_t)slot << (8 * level));
+        w->chunks += level == 0;
+        int ret = level ? walk(w, &child, level - 1, number, err)
+                        : w->visit(number, &child, w->opaque, err);
+        if (ret < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int nx_reading_walk(const struct nx_reading *reading, const struct nx_image *image,
+                    nx_chunk_visit_fn *visit, void *opaque, struct nx_error *err)
+{
+    struct walk w = { reading, image, visit, opaque, 0 };
+    const struct nx_index_entry root = { image->root.offset, (uint32_t)image->root.size,
+                                         image->root_digest };
+    if (walk(&w, &root, nx_index_levels(nx_image_chunk_count(image)) - 1, 0, err) < 0)
+        return -1;
+    if (w.chunks != image->chunks)
+        return nx_fail(err, NX_ERR_FORMAT,
+                       "%s: image %s: %" PRIu64 " chunks, its manifest says %" PRIu64,
+                       reading->name, image->name, w.chunks, image->chunks);
+    return 0;
+}
+
+/* ---- stored bytes ---- */
+
+int nx_reading_chunk(const struct nx_reading *reading, const struct nx_index_entry *entry,
+                     void *buf, struct nx_error *err)
+{
+    uint64_t at = reading->head->manifest->chunks.offset + entry->offset;
+    if (nx_pread_full(reading->fd, buf, entry->size, at, reading->name, err) < 0)
+        return -1;
+    return nx_chunk_verify(buf, entry->size, &entry->digest, err);
+}
+
+int nx_reading_state(const struct nx_reading *reading, struct nx_buffer *ret_state,
+                     struct nx_error *err)
+{
+    const struct nx_manifest *m = reading->head->manifest;
+    struct nx_digest digest;
+    nx_buffer_init(ret_state, NX_DEVICE_STATE_MAX);
+    if (nx_buffer_reserve(ret_state, m->device_state.size, err) < 0 ||
+        nx_pread_full(reading->fd, ret_state->data, m->device_state.size, m->device_state.offset,
+                      reading->name, err) < 0)
+        return -1;
+    ret_state->len = m->device_state.size;
+    nx_digest_of(ret_state->data, ret_state->len, &digest);
+    return nx_digest_equal(&digest, &m->device_state_digest)
+               ? 0
+               : nx_fail(err, NX_ERR_FORMAT, "%s: its device state is damaged", reading->name);
+}
+
+/* ---- whole images ---- */
+
 /* A chunk on its way; a slot of the pipeline. */
 struct item {
     uint64_t number;
@@ -72,7 +169,6 @@ struct replay {
     struct nx_pipeline *pipeline;
     struct item *ring;
     size_t ring_size;
-    uint64_t chunks;         /* found by the walk */
     struct nx_hash *content; /* the consumer's */
 };
 
@@ -104,26 +200,22 @@ static void *worker_new(void *opaque, struct nx_error *err)
     return NULL;
 }
 
-static int decode(const struct worker *worker, struct item *item, uint64_t at, struct nx_error *err)
+static int decode(const struct worker *worker, struct item *item, struct nx_error *err)
 {
     const struct nx_reading *reading = worker->replay->reading;
-    size_t size = item->entry.size;
-    if (nx_pread_full(reading->fd, item->stored, size, at, reading->name, err) < 0)
-        return -1;
-    if (nx_chunk_verify(item->stored, size, &item->entry.digest, err) < 0 ||
-        nx_chunk_decode(worker->decompressor, item->stored, size, item->raw, item->len, err) < 0)
+    if (nx_reading_chunk(reading, &item->entry, item->stored, err) < 0 ||
+        nx_chunk_decode(worker->decompressor, item->stored, item->entry.size, item->raw, item->len,
+                        err) < 0)
         return nx_fail_while(err, "%s: image %s, chunk %" PRIu64 ", at offset %" PRIu64,
-                             reading->name, worker->replay->image->name, item->number, at);
+                             reading->name, worker->replay->image->name, item->number,
+                             reading->head->manifest->chunks.offset + item->entry.offset);
     nx_digest_of(item->raw, item->len, &item->content);
     return 0;
 }
 
 static int work(void *opaque, void *slot, struct nx_error *err)
 {
-    const struct worker *worker = opaque;
-    struct item *item = slot;
-    uint64_t base = worker->replay->reading->head->manifest->chunks.offset;
-    return decode(worker, item, base + item->entry.offset, err);
+    return decode(opaque, slot, err);
 }
 
 /* ---- the consumer ---- */
@@ -147,14 +239,15 @@ static const struct nx_pipeline_ops ops = {
     .consume = consume,
 };
 
-/* ---- the walk ---- */
+/* ---- the producer ---- */
 
-static int submit_chunk(struct replay *r, uint64_t number, const struct nx_index_entry *entry,
+static int submit_chunk(uint64_t number, const struct nx_index_entry *entry, void *opaque,
                         struct nx_error *err)
 {
+    struct replay *r = opaque;
+    void *slot;
     if (nx_check_interrupt(err) < 0)
         return -1;
-    void *slot;
     if (nx_pipeline_next(r->pipeline, true, &slot) < 0)
         return nx_pipeline_finish(r->pipeline, err);
     struct item *item = slot;
@@ -162,65 +255,17 @@ static int submit_chunk(struct replay *r, uint64_t number, const struct nx_index
     item->entry = *entry;
     item->len = nx_image_chunk_bytes(r->image, number);
     nx_pipeline_submit(r->pipeline, item);
-    r->chunks++;
     return 0;
 }
 
-static int read_page(const struct replay *r, uint8_t *page, const struct nx_index_entry *entry,
-                     unsigned level, uint64_t first, struct nx_error *err)
-{
-    const struct nx_reading *reading = r->reading;
-    const struct nx_manifest *m = reading->head->manifest;
-    uint64_t at = m->index.offset + entry->offset;
-    if (nx_pread_full(reading->fd, page, entry->size, at, reading->name, err) < 0)
-        return -1;
-    struct nx_digest digest;
-    nx_digest_of(page, entry->size, &digest);
-    if (!nx_digest_equal(&digest, &entry->digest))
-        return nx_fail(err, NX_ERR_FORMAT,
-                       "%s: image %s, index page at offset %" PRIu64 ": damaged: its digest is "
-                       "not what its parent says",
-                       reading->name, r->image->name, at);
-    if (nx_index_page_check(page, entry->size, level, first, m, r->image, err) < 0)
-        return nx_fail_while(err, "%s: image %s, at offset %" PRIu64, reading->name, r->image->name,
-                             at);
-    return 0;
-}
-
-/* At most NX_INDEX_LEVELS_MAX deep: the level falls by one with each call. */
-static int walk(struct replay *r, const struct nx_index_entry *entry, unsigned level,
-                uint64_t first, struct nx_error *err)
-{
-    uint8_t page[NX_INDEX_PAGE_MAX];
-    if (read_page(r, page, entry, level, first, err) < 0)
-        return -1;
-    unsigned slot = nx_index_page_next(page, 0);
-    for (; slot < NX_INDEX_FANOUT; slot = nx_index_page_next(page, slot + 1)) {
-        struct nx_index_entry child;
-        nx_index_page_get(page, slot, &child);
-        uint64_t number = first + ((uint64_t)slot << (8 * level));
-        int ret =
-            level ? walk(r, &child, level - 1, number, err) : submit_chunk(r, number, &child, err);
-        if (ret < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int walk_all(struct replay *r, struct nx_error *err)
+static int replay(struct replay *r, struct nx_error *err)
 {
     const struct nx_image *image = r->image;
-    const struct nx_index_entry root = { image->root.offset, (uint32_t)image->root.size,
-                                         image->root_digest };
-    if (walk(r, &root, nx_index_levels(nx_image_chunk_count(image)) - 1, 0, err) < 0 ||
+    if (nx_reading_walk(r->reading, image, submit_chunk, r, err) < 0 ||
         nx_pipeline_finish(r->pipeline, err) < 0)
         return -1;
     struct nx_digest content;
     nx_hash_finish(r->content, &content);
-    if (r->chunks != image->chunks)
-        return nx_fail(err, NX_ERR_FORMAT,
-                       "%s: image %s: %" PRIu64 " chunks, its manifest says %" PRIu64,
-                       r->reading->name, image->name, r->chunks, image->chunks);
     if (!nx_digest_equal(&content, &image->content))
         return nx_fail(err, NX_ERR_FORMAT, "%s: image %s: not the content that its manifest names",
                        r->reading->name, image->name);
@@ -273,7 +318,7 @@ int nx_reading_image(const struct nx_reading *reading, const struct nx_image *im
         ret = nx_pipeline_new(&ops, &r, r.ring, sizeof *r.ring, r.ring_size, threads, &r.pipeline,
                               err);
     if (ret == 0)
-        ret = walk_all(&r, err);
+        ret = replay(&r, err);
     nx_pipeline_free(r.pipeline);
     free_ring(&r);
     return ret;

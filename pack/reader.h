@@ -6,6 +6,7 @@
 #define NX_PACK_READER_H
 
 #include "common/cleanup.h"
+#include "formats/index.h"
 #include "formats/package.h"
 
 struct nx_reading {
@@ -31,6 +32,22 @@ typedef int nx_chunk_sink_fn(uint64_t offset, const void *data, size_t len, void
  */
 int nx_reading_image(const struct nx_reading *reading, const struct nx_image *image,
                      unsigned threads, nx_chunk_sink_fn *sink, void *opaque, uint64_t *progress,
+                     struct nx_error *err);
+
+/* Walk the index of an image, every page checked: visit() gets each chunk that is not all zero, by
+ * ascending number.  FORMAT if they are not as many as the manifest says.
+ */
+typedef int nx_chunk_visit_fn(uint64_t number, const struct nx_index_entry *entry, void *opaque,
+                              struct nx_error *err);
+int nx_reading_walk(const struct nx_reading *reading, const struct nx_image *image,
+                    nx_chunk_visit_fn *visit, void *opaque, struct nx_error *err);
+
+/* The stored bytes of a chunk into buf (entry->size bytes), checked against their digest. */
+int nx_reading_chunk(const struct nx_reading *reading, const struct nx_index_entry *entry,
+                     void *buf, struct nx_error *err);
+
+/* The device state as stored, checked; release it in both cases. */
+int nx_reading_state(const struct nx_reading *reading, struct nx_buffer *ret_state,
                      struct nx_error *err);
 
 /* Bytes that nx_reading_image() will decode for all images: the progress line's total. */

@@ -26,26 +26,27 @@ int nx_store_add(struct nx_store *store, uint64_t number, const struct nx_digest
                  const void *stored, uint32_t size, const struct nx_digest *digest,
                  struct nx_error *err)
 {
+    struct nx_index_entry entry = { store->chunks.size, size, *digest };
+    int known = nx_dedup_find_or_add(store->dedup, content, &entry, err);
+    if (known < 0 || (!known && nx_spool_add(&store->chunks, stored, size, err) < 0))
+        return -1;
+    return nx_store_record_add(&store->records, number, &entry, err);
+}
+
+int nx_store_record_add(struct nx_spool *records, uint64_t number,
+                        const struct nx_index_entry *entry, struct nx_error *err)
+{
     struct nx_store_record record;
     memset(&record, 0, sizeof record); /* padding too: it goes into a file */
     record.number = number;
-    record.entry.offset = store->chunks.size;
-    record.entry.size = size;
-    record.entry.digest = *digest;
-    int known = nx_dedup_find_or_add(store->dedup, content, &record.entry, err);
-    if (known < 0 || (!known && nx_spool_add(&store->chunks, stored, size, err) < 0))
-        return -1;
-    return nx_spool_add(&store->records, &record, sizeof record, err);
+    record.entry.offset = entry->offset;
+    record.entry.size = entry->size;
+    record.entry.digest = entry->digest;
+    return nx_spool_add(records, &record, sizeof record, err);
 }
 
-uint64_t nx_store_records(const struct nx_store *store)
+int nx_store_record_read(struct nx_spool *records, uint64_t i, struct nx_store_record *ret_record,
+                         struct nx_error *err)
 {
-    return store->records.size / sizeof(struct nx_store_record);
-}
-
-int nx_store_read(struct nx_store *store, uint64_t i, struct nx_store_record *ret_record,
-                  struct nx_error *err)
-{
-    return nx_spool_read(&store->records, ret_record, sizeof *ret_record, i * sizeof *ret_record,
-                         err);
+    return nx_spool_read(records, ret_record, sizeof *ret_record, i * sizeof *ret_record, err);
 }

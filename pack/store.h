@@ -36,10 +36,12 @@ int nx_store_add(struct nx_store *store, uint64_t number, const struct nx_digest
                  const void *stored, uint32_t size, const struct nx_digest *digest,
                  struct nx_error *err);
 
-uint64_t nx_store_records(const struct nx_store *store);
+/* Record number i of such a spool. */
+int nx_store_record_read(struct nx_spool *records, uint64_t i, struct nx_store_record *ret_record,
+                         struct nx_error *err);
 
-/* Record number i of all images. */
-int nx_store_read(struct nx_store *store, uint64_t i, struct nx_store_record *ret_record,
-                  struct nx_error *err);
+/* Append one. */
+int nx_store_record_add(struct nx_spool *records, uint64_t number,
+                        const struct nx_index_entry *entry, struct nx_error *err);
 
 #endif

@@ -13,12 +13,18 @@
 #include "formats/key.h"
 #include "formats/record.h"
 
+#define NX_TRAIN_SECONDS_MAX 3600
+
 /* Run the machine of the package in the file path, here and without a window, by nxfetch (the one beside our own program,
  * else PATH's), until it has settled or, if seconds is not 0, for that long.  It is a throw-away run: the package is
  * only read.  The record is checked against the package.
  */
 int nx_train_run(const char *path, unsigned seconds, struct nx_record **ret_record,
                  struct nx_error *err);
+
+/* Read a record that nxfetch --record has written, and check it against the package. */
+int nx_train_read(const char *record_path, const char *package_path, struct nx_record **ret_record,
+                  struct nx_error *err);
 
 /* Write the package in the file path anew into out (open, empty), with the chunks of record in front.
  * key signs it; NULL: it is not signed.

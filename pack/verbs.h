@@ -11,5 +11,6 @@ int nx_verb_info(int argc, char **argv);
 int nx_verb_verify(int argc, char **argv);
 int nx_verb_unpack(int argc, char **argv);
 int nx_verb_validate(int argc, char **argv);
+int nx_verb_train(int argc, char **argv);
 
 #endif

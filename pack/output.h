@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* Writing a package whose parts are all there: the members in their order, each where the manifest says. */
+#ifndef NX_PACK_OUTPUT_H
+#define NX_PACK_OUTPUT_H
+
+#include "common/io.h"
+#include "formats/key.h"
+#include "formats/manifest.h"
+#include "formats/zip.h"
+#include "pack/layout.h"
+
+struct nx_output {
+    struct nx_newfile *file;      /* open, empty */
+    struct nx_manifest *manifest; /* complete but for the spans' offsets, which get planned */
+    const void *domain_xml;
+    const struct nx_key *key;      /* NULL: the package is not signed */
+    const struct nx_buffer *state; /* the member device-state; NULL if there is none */
+    struct nx_layout *layout;      /* its spools are emptied on the way */
+    /* Writes exactly manifest->chunks.size bytes, the member chunks, and tells nx_progress_update(). */
+    int (*write_chunks)(struct nx_zip_writer *zip, void *opaque, struct nx_error *err);
+    void *opaque;
+};
+
+int nx_output_write(const struct nx_output *output, struct nx_error *err);
+
+/* Copy a spool into the member that is open, and give its room back on the way. */
+int nx_output_spool(struct nx_zip_writer *zip, struct nx_spool *spool, struct nx_error *err);
+
+#endif

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+#include "pack/suspended.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <regex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/interrupt.h"
+#include "common/io.h"
+#include "common/progress.h"
+#include "formats/devicestate.h"
+#include "formats/migration.h"
+#include "formats/savefile.h"
+#include "pack/spool.h"
+
+#define PAGE NX_MIGRATION_PAGE
+
+struct nx_suspended {
+    const char *path;
+    int fd;
+    struct timespec modified;
+    uint64_t size; /* bytes of the save file */
+    struct nx_savefile *save;
+
+    /* Since the split. */
+    struct nx_spool memory; /* only its file is used: it is written at random */
+    uint8_t *written;       /* a bit for each page that holds data in it */
+    uint64_t memory_size;
+    struct nx_state_writer *writer;
+    struct nx_buffer state;
+    uint64_t state_raw;
+};
+
+/* ---- finding ---- */
+
+static int exists(char *path, char **ret_path, struct nx_error *err)
+{
+    if (!path)
+        return nx_fail(err, NX_ERR_SYSTEM, "managed save: no memory");
+    if (access(path, F_OK) == 0)
+        *ret_path = path;
+    else
+        free(path);
+    return 0;
+}
+
+int nx_suspended_find(const char *xml_path, const char *domain_name, char **ret_path,
+                      struct nx_error *err)
+{
+    *ret_path = NULL;
+    if (!domain_name || strchr(domain_name, '/'))
+        return 0;
+    const char *slash = strrchr(xml_path, '/');
+    char *path;
+    if (asprintf(&path, "%.*ssave/%s.save", slash ? (int)(slash - xml_path + 1) : 0, xml_path,
+                 domain_name) < 0)
+        path = NULL;
+    if (exists(path, ret_path, err) < 0 || *ret_path)
+        return *ret_path ? 0 : -1;
+    static const char system[] = "/etc/libvirt/qemu/";
+    if (strncmp(xml_path, system, sizeof system - 1) != 0)
+        return 0;
+    if (asprintf(&path, "/var/lib/libvirt/qemu/save/%s.save", domain_name) < 0)
+        path = NULL;
+    return exists(path, ret_path, err);
+}
+
+/* ---- opening ---- */
+
+int nx_suspended_open(const char *path, struct nx_suspended **ret_suspended, struct nx_error *err)
+{
+    NX_AUTO_SUSPENDED struct nx_suspended *s = calloc(1, sizeof *s);
+    struct stat st;
+    if (!s)
+        return nx_fail_errno(err, "%s", path);
+    s->path = path;
+    s->memory = (struct nx_spool)NX_SPOOL_INIT;
+    /* O_NONBLOCK: a FIFO must not hold us. */
+    s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (s->fd < 0 || fstat(s->fd, &st) < 0)
+        return nx_fail_errno(err, "%s", path);
+    if (!S_ISREG(st.st_mode))
+        return nx_fail(err, NX_ERR_SYSTEM, "%s: is no file", path);
+    s->modified = st.st_mtim;
+    s->size = (uint64_t)st.st_size;
+    if (nx_savefile_open(s->fd, path, &s->save, err) < 0)
+        return -1;
+    *ret_suspended = NX_STEAL(s);
+    return 0;
+}
+
+void nx_suspended_free(struct nx_suspended *s)
+{
+    if (!s)
+        return;
+    nx_savefile_free(s->save);
+    if (s->fd >= 0)
+        close(s->fd);
+    nx_spool_release(&s->memory);
+    free(s->written);
+    nx_state_writer_free(s->writer);
+    nx_buffer_release(&s->state);
+    free(s);
+}
+
+const struct nx_buffer *nx_suspended_xml(const struct nx_suspended *suspended)
+{
+    return nx_savefile_xml(suspended->save);
+}
+
+/* ---- checking ---- */
+
+static int cannot_travel(const struct nx_suspended *s, const char *why, const char *remedy,
+                         struct nx_error *err)
+{
+    return nx_fail(err, NX_ERR_FORMAT,
+                   "%s: the saved state would not load on another host: %s; %s, start the machine "
+                   "and save it again (or pack its disks only: --no-memory)",
+                   s->path, why, remedy);
+}
+
+/* Only QEMU's own types with their version are the same everywhere. */
+static bool is_versioned(const char *machine)
+{
+    regex_t regex;
+    if (regcomp(&regex, "^pc-(i440fx|q35)-[0-9]+\\.[0-9]+$", REG_EXTENDED | REG_NOSUB) != 0)
+        return false;
+    bool fits = regexec(&regex, machine, 0, NULL, 0) == 0;
+    regfree(&regex);
+    return fits;
+}
+
+int nx_suspended_check_machine(const struct nx_suspended *suspended,
+                               const struct nx_machine *machine, struct nx_error *err)
+{
+    static const struct {
+        enum nx_cpu_mode mode;
+        const char *why;
+    } modes[] = {
+        { NX_CPU_HOST_PASSTHROUGH, "its processor is this host's (mode host-passthrough)" },
+        { NX_CPU_HOST_MODEL, "its processor is like this host's (mode host-model)" },
+        { NX_CPU_MAXIMUM, "its processor is all that this QEMU can do (mode maximum)" },
+    };
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
+        if (machine->cpu.mode == modes[i].mode)
+            return cannot_travel(suspended, modes[i].why,
+                                 "give the domain <cpu mode='custom'> with a model", err);
+    char why[256];
+    snprintf(why, sizeof why, "its machine type %s is not one of QEMU's own with a version",
+             machine->machine);
+    if (!is_versioned(machine->machine))
+        return cannot_travel(suspended, why,
+                             "give the domain a type such as pc-q35-7.2 or pc-i440fx-7.2", err);
+    return 0;
+}
+
+static bool is_later(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
+}
+
+int nx_suspended_check_disk(const struct nx_suspended *suspended, const struct nx_original *disk,
+                            struct nx_error *err)
+{
+    for (unsigned i = 0; i < disk->n_files; i++)
+        if (is_later(&disk->files[i].modified, &suspended->modified))
+            return nx_fail(err, NX_ERR_FORMAT,
+                           "%s: was written after %s was saved, so disk and memory do not belong "
+                           "together: restore the machine and save it again (if only the times "
+                           "are wrong, as after a copy: --ignore-times)",
+                           disk->files[i].path, suspended->path);
+    return 0;
+}
+
+/* ---- splitting ---- */
+
+static int read_stream(void *opaque, void *buf, size_t len, size_t *ret_n, struct nx_error *err)
+{
+    struct nx_suspended *s = opaque;
+    if (nx_check_interrupt(err) < 0)
+        return -1;
+    off_t at = lseek(s->fd, 0, SEEK_CUR); /* of the file, which may be compressed */
+    if (at > 0)
+        nx_progress_update((uint64_t)at);
+    return nx_savefile_read(s->save, buf, len, ret_n, err);
+}
+
+/* The stream's memory is known only when its list of blocks was read; the machine has said it before. */
+static int take_page(void *opaque, uint64_t offset, const void *data, struct nx_error *err)
+{
+    static const uint8_t zero[PAGE];
+    struct nx_suspended *s = opaque;
+    if (offset > s->memory_size - PAGE)
+        return nx_fail(err, NX_ERR_FORMAT,
+                       "%s: its memory is larger than the domain's %" PRIu64 " MiB", s->path,
+                       s->memory_size >> 20);
+    uint8_t *bits = &s->written[offset / PAGE / 8];
+    uint8_t bit = (uint8_t)(1u << (offset / PAGE % 8));
+    if (!data && !(*bits & bit))
+        return 0; /* a hole */
+    *bits |= bit;
+    return nx_pwrite_full(s->memory.fd, data ? data : zero, PAGE, offset, s->memory.name, err);
+}
+
+static int take_state(void *opaque, const void *data, size_t len, struct nx_error *err)
+{
+    struct nx_suspended *s = opaque;
+    return nx_state_writer_add(s->writer, data, len, err);
+}
+
+static int prepare_split(struct nx_suspended *s, const struct nx_machine *machine,
+                         const char *beside, int level, struct nx_error *err)
+{
+    s->memory_size = machine->memory;
+    if (s->memory_size < PAGE || s->memory_size % PAGE || s->memory_size > NX_MIGRATION_RAM_MAX)
+        return nx_fail(err, NX_ERR_FORMAT, "%s: %" PRIu64 " bytes of memory cannot be packed",
+                       s->path, s->memory_size);
+    s->written = calloc(1, s->memory_size / PAGE / 8 + 1);
+    if (!s->written)
+        return nx_fail_errno(err, "%s", s->path);
+    if (nx_spool_open(&s->memory, beside, err) < 0)
+        return -1;
+    if (ftruncate(s->memory.fd, (off_t)s->memory_size) < 0)
+        return nx_fail_errno(err, "%s", s->memory.name);
+    return nx_state_writer_new(level, &s->writer, err);
+}
+
+static int check_split(const struct nx_suspended *s, const struct nx_machine *machine,
+                       const struct nx_migration_info *info, struct nx_error *err)
+{
+    if (strcmp(info->machine, machine->machine) != 0)
+        return nx_fail(err, NX_ERR_FORMAT,
+                       "%s: its domain XML says machine type %s, but the state was saved by a %s",
+                       s->path, machine->machine, info->machine);
+    if (info->memory != machine->memory)
+        return nx_fail(err, NX_ERR_FORMAT,
+                       "%s: its domain XML says %" PRIu64 " MiB of memory, but %" PRIu64
+                       " MiB were saved",
+                       s->path, machine->memory >> 20, info->memory >> 20);
+    return 0;
+}
+
+int nx_suspended_split(struct nx_suspended *suspended, const struct nx_machine *machine,
+                       const char *beside, int level, struct nx_error *err)
+{
+    const struct nx_migration_ops ops = { read_stream, take_page, take_state, suspended };
+    struct nx_migration_info info;
+    if (prepare_split(suspended, machine, beside, level, err) < 0)
+        return -1;
+    nx_progress_start("splitting", suspended->size);
+    int ret = nx_migration_split(&ops, suspended->path, &info, err);
+    nx_progress_end();
+    free(NX_STEAL(suspended->written));
+    if (ret < 0 || check_split(suspended, machine, &info, err) < 0)
+        return -1;
+    return nx_state_writer_finish(suspended->writer, &suspended->state, &suspended->state_raw, err);
+}
+
+/* ---- what came out ---- */
+
+uint64_t nx_suspended_memory_size(const struct nx_suspended *suspended)
+{
+    return suspended->memory_size;
+}
+
+int nx_suspended_open_memory(const struct nx_suspended *suspended, struct nx_source **ret_source,
+                             struct nx_error *err)
+{
+    /* The file has no name of its own, and qemu-nbd is another process. */
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)getpid(), suspended->memory.fd);
+    return nx_source_open(path, "raw", ret_source, err);
+}
+
+const struct nx_buffer *nx_suspended_state(const struct nx_suspended *suspended)
+{
+    return &suspended->state;
+}
+
+uint64_t nx_suspended_state_raw(const struct nx_suspended *suspended)
+{
+    return suspended->state_raw;
+}

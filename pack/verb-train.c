@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+#include "pack/verbs.h"
+
+#include <stdio.h>
+
+#include "common/interrupt.h"
+#include "pack/cli.h"
+#include "pack/reader.h"
+#include "pack/train.h"
+
+enum {
+    OPT_FROM = 256,
+    OPT_SECONDS,
+    OPT_UNSIGNED,
+};
+
+static const struct option long_options[] = {
+    { "key", required_argument, NULL, 'k' },
+    { "from", required_argument, NULL, OPT_FROM },
+    { "seconds", required_argument, NULL, OPT_SECONDS },
+    { "unsigned", no_argument, NULL, OPT_UNSIGNED },
+    NX_CLI_LONG,
+};
+
+struct training {
+    const char *key_path;
+    const char *from; /* a record; NULL: run the machine */
+    uint64_t seconds;
+    bool drop_signature;
+};
+
+static int check_signature(const struct training *t, const char *path, struct nx_error *err)
+{
+    NX_AUTO_READING struct nx_reading reading = NX_READING_INIT;
+    if (nx_reading_open(&reading, path, err) < 0)
+        return -1;
+    if (reading.head->signer && !t->key_path && !t->drop_signature)
+        return nx_fail(err, NX_ERR_USAGE,
+                       "%s: is signed, and would not be after training: give the key with -k, or "
+                       "--unsigned",
+                       path);
+    return 0;
+}
+
+static int train(const struct training *t, const char *path, struct nx_error *err)
+{
+    NX_AUTO_KEY struct nx_key *key = NULL;
+    NX_AUTO_RECORD struct nx_record *record = NULL;
+    NX_AUTO_NEWFILE struct nx_newfile out = NX_NEWFILE_INIT;
+    if ((t->key_path && nx_cli_read_key(t->key_path, true, &key, err) < 0) ||
+        check_signature(t, path, err) < 0 || nx_newfile_open(&out, path, 0644, err) < 0)
+        return -1;
+    int ret = t->from ? nx_train_read(t->from, path, &record, err)
+                      : nx_train_run(path, (unsigned)t->seconds, &record, err);
+    if (ret < 0 || nx_train_layout(path, record, key, &out, err) < 0 || nx_check_interrupt(err) < 0)
+        return -1;
+    return nx_newfile_commit(&out, err);
+}
+
+/* 0, or -1 after a mistake. */
+static int take_option(struct training *t, int c, struct nx_error *err)
+{
+    switch (c) {
+    case 'k':
+        t->key_path = optarg;
+        return 0;
+    case OPT_FROM:
+        t->from = optarg;
+        return 0;
+    case OPT_UNSIGNED:
+        t->drop_signature = true;
+        return 0;
+    default:
+        return nx_cli_number("--seconds", optarg, 1, NX_TRAIN_SECONDS_MAX, &t->seconds, err);
+    }
+}
+
+int nx_verb_train(int argc, char **argv)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    struct training t = { 0 };
+    int status;
+    for (int c; (c = getopt_long(argc, argv, "k:" NX_CLI_SHORT, long_options, NULL)) != -1;) {
+        if (c == 'k' || (c >= OPT_FROM && c <= OPT_UNSIGNED)) {
+            if (take_option(&t, c, &err) < 0)
+                return nx_cli_fail(&err);
+        } else if (nx_cli_option(c, &status)) {
+            return status;
+        }
+    }
+    if (t.from && t.seconds)
+        nx_fail(&err, NX_ERR_USAGE, "--from and --seconds exclude each other");
+    else if (t.key_path && t.drop_signature)
+        nx_fail(&err, NX_ERR_USAGE, "--key and --unsigned exclude each other");
+    else if (nx_cli_count(argc, 1, 1, "PACKAGE", &err) == 0 && train(&t, argv[optind], &err) == 0)
+        return 0;
+    return nx_cli_fail(&err);
+}
