@@ -12,9 +12,10 @@
 #include "fetch/memo.h"
 #include "formats/chunk.h"
 
-#define PAGES_MEMORY  (6u << 20) /* bytes of index pages kept in memory */
-#define CHUNKS_MEMORY (8u << 20) /* bytes of fetched chunks, for those that readahead brought */
-#define LOST_MAX      16         /* times that a blob may leave memory between landing and use */
+#define PAGES_MEMORY           (6u << 20) /* bytes of index pages kept in memory */
+#define CHUNKS_MEMORY          (8u << 20) /* bytes of fetched chunks, for those that readahead brought */
+#define CHUNKS_MEMORY_UNCACHED (64u << 20) /* without a cache: a boot set should fit */
+#define LOST_MAX               16 /* times that a blob may leave memory between landing and use */
 
 struct nx_blobs {
     struct nx_blobs_options options;
@@ -24,6 +25,7 @@ struct nx_blobs {
     uint8_t *front;             /* the package's first bytes */
     size_t front_len;
     bool front_from_cache;
+    uint64_t boot_end;
 };
 
 /* ---- counting -------------------------------------------------------------- */
@@ -79,6 +81,8 @@ static void landed(const struct nx_blob *blob, struct nx_bytes *bytes, bool fres
         return;
     }
     count_fetched(blobs, blob);
+    if (!blob->page && blob->offset + blob->size <= blobs->boot_end)
+        nx_report_add(blobs->options.report, &blobs->options.report->stats.boot_have, blob->size);
     nx_memo_put(memo_of(blobs, blob), &blob->digest, bytes);
 }
 
@@ -249,7 +253,8 @@ int nx_blobs_new(const struct nx_blobs_options *options, struct nx_blobs **ret_b
         return nx_fail_errno(err, "blobs");
     blobs->options = *options;
     if (nx_memo_new(PAGES_MEMORY, &blobs->pages, err) < 0 ||
-        nx_memo_new(CHUNKS_MEMORY, &blobs->chunks, err) < 0)
+        nx_memo_new(options->cache || options->fd >= 0 ? CHUNKS_MEMORY : CHUNKS_MEMORY_UNCACHED,
+                    &blobs->chunks, err) < 0)
         return -1;
     if (options->transport && nx_flights_new(options->transport, options->report, landed, blobs,
                                              &blobs->flights, err) < 0)
@@ -268,6 +273,11 @@ int nx_blobs_set_front(struct nx_blobs *blobs, const void *data, size_t len, boo
     blobs->front_len = len;
     blobs->front_from_cache = from_cache;
     return 0;
+}
+
+void nx_blobs_set_boot_end(struct nx_blobs *blobs, uint64_t offset)
+{
+    blobs->boot_end = offset;
 }
 
 void nx_blobs_stop(struct nx_blobs *blobs)

@@ -53,6 +53,9 @@ void nx_blobs_free(struct nx_blobs *blobs);
 int nx_blobs_set_front(struct nx_blobs *blobs, const void *data, size_t len, bool from_cache,
                        struct nx_error *err);
 
+/* Chunks that end before this offset are the boot set's: they count in boot_have as they land.  Before the first get. */
+void nx_blobs_set_boot_end(struct nx_blobs *blobs, uint64_t offset);
+
 /* The bytes of a blob; waits for them.  FORMAT error if every source has wrong bytes, again and
  * again; never a network's error once the transport is patient.
  */

@@ -26,19 +26,23 @@
 #include <time.h>
 
 #include "fetch/blobs.h"
+#include "fetch/bootset.h"
 #include "fetch/channel.h"
 #include "fetch/export.h"
 #include "fetch/fuse.h"
 #include "fetch/images.h"
 #include "fetch/opening.h"
 #include "fetch/pull.h"
+#include "fetch/recorder.h"
+#include "fetch/state.h"
 
 #define TICK_MS     250 /* between statistics */
 #define FLUSH_TICKS 4   /* between the cache's flushes */
 #define END_SECONDS 3   /* then the end is not waited for any longer */
 #define TRIES       4
 #define TRIES_PULL  10 /* a download that was left alone for the night should survive more */
-#define SMALL_INDEX (1u << 20) /* bytes: fetched whole once the machine runs */
+#define FRONT_MAX   (64u << 20) /* bytes of the package's front that are fetched in one go */
+#define SMALL_INDEX (1u << 20)  /* bytes: fetched whole once the machine runs */
 
 struct engine {
     const struct nx_engine_config *config;
@@ -56,12 +60,15 @@ struct engine {
     /* the session's */
     struct nx_opened opened;
     struct nx_images *images;
+    struct nx_recorder *recorder; /* or NULL */
+    bool resume;                  /* the device state is wanted */
 
     pthread_mutex_t lock;
     pthread_cond_t cond;
-    bool go;      /* under lock */
-    bool started; /* under lock */
-    bool quit;    /* under lock */
+    bool go;        /* under lock */
+    enum nx_go how; /* set before go */
+    bool started;   /* under lock */
+    bool quit;      /* under lock */
 };
 
 /* ---- the session ----------------------------------------------------------- */
@@ -86,21 +93,115 @@ static int wait_for(struct engine *engine, const bool *flag, struct nx_error *er
     return set ? 0 : nx_fail(err, NX_ERR_CANCELLED, "the engine ends");
 }
 
+/* Does the package's boot set belong to this way of starting? */
+static bool wants_boot_set(const struct engine *engine)
+{
+    const struct nx_manifest *manifest = engine->opened.head->manifest;
+    return manifest->boot_chunks && manifest->suspended == engine->resume && engine->transport &&
+           !engine->config->pull && !engine->config->no_fuse_fetch_all;
+}
+
+static struct nx_state_sources state_sources(const struct engine *engine)
+{
+    return (struct nx_state_sources){ .manifest = engine->opened.head->manifest,
+                                      .front = &engine->opened.front,
+                                      .fd = engine->package_fd,
+                                      .name = engine->name,
+                                      .cache = engine->cache,
+                                      .transport = engine->transport };
+}
+
+/* How far the package's front is worth having in one request: the device state, and what of the index the
+ * boot set needs.  An earlier start has left all that in the cache.
+ */
+static uint64_t wanted_front(const struct engine *engine)
+{
+    const struct nx_manifest *m = engine->opened.head->manifest;
+    const struct nx_state_sources sources = state_sources(engine);
+    struct nx_cache *cache = engine->cache;
+    if (wants_boot_set(engine) && !(cache && nx_cache_has(cache, &m->images[0].root_digest)))
+        return m->index.offset + m->boot_index;
+    if (engine->resume && !nx_state_is_cached(&sources))
+        return m->device_state.offset + m->device_state.size;
+    return 0;
+}
+
+/* Without it everything is fetched piece by piece, so a failure here is not one. */
+static void extend_front(struct engine *engine)
+{
+    struct nx_buffer *front = &engine->opened.front;
+    uint64_t wanted = wanted_front(engine);
+    if (!engine->transport || front->len == 0 || wanted <= front->len || wanted > FRONT_MAX)
+        return;
+    struct nx_transfer transfer = { .offset = front->len,
+                                    .length = wanted - front->len,
+                                    .priority = NX_PRIORITY_DEMAND };
+    front->max = FRONT_MAX;
+    if (nx_transport_fetch(engine->transport, &transfer, NULL) == 0)
+        nx_buffer_add(front, transfer.http.body.data, transfer.http.body.len, NULL);
+    nx_http_request_release(&transfer.http);
+}
+
+/* A machine whose state cannot be had boots all the same: the launcher decides. */
+static int write_state(struct engine *engine, struct nx_error *err)
+{
+    const struct nx_state_sources sources = state_sources(engine);
+    struct nx_error why = NX_ERROR_INIT;
+    if (!engine->resume || nx_state_write(&sources, engine->config->state_fd, &why) == 0)
+        return 0;
+    if (why.code == NX_ERR_FORMAT) {
+        nx_report_text(&engine->report, NX_MSG_NO_STATE, "%s", why.msg);
+        return 0;
+    }
+    if (err)
+        *err = why;
+    return -1;
+}
+
+static int start_recorder(struct engine *engine, struct nx_error *err)
+{
+    if (engine->config->record_fd < 0)
+        return 0;
+    if (nx_recorder_new(engine->opened.head->manifest, &engine->report, &engine->recorder, err) < 0)
+        return -1;
+    nx_images_set_recorder(engine->images, engine->recorder);
+    return 0;
+}
+
 static int open_images(struct engine *engine, struct nx_error *err)
 {
     struct nx_opened *opened = &engine->opened;
     struct nx_stats *stats = &engine->report.stats;
     const struct nx_manifest *manifest = opened->head->manifest;
+    engine->resume =
+        engine->how == NX_GO_RESUME && engine->config->state_fd >= 0 && manifest->suspended;
+    extend_front(engine);
     if (opened->front.len &&
         nx_blobs_set_front(engine->blobs, opened->front.data, opened->front.len,
                            opened->front_from_cache, err) < 0)
+        return -1;
+    if (write_state(engine, err) < 0)
         return -1;
     nx_buffer_release(&opened->front);
     nx_report_set(&engine->report, &stats->total_bytes, manifest->chunks.size);
     nx_report_set_images(&engine->report, manifest->n_images);
     if (nx_images_new(manifest, engine->blobs, &engine->report, &engine->images, err) < 0)
         return -1;
-    return nx_images_open_roots(engine->images, err);
+    return nx_images_open_roots(engine->images, err) < 0 ? -1 : start_recorder(engine, err);
+}
+
+/* What it lacks is fetched when it is read. */
+static void want_boot_set(struct engine *engine)
+{
+    const struct nx_manifest *m = engine->opened.head->manifest;
+    if (!wants_boot_set(engine))
+        return;
+    nx_blobs_set_boot_end(engine->blobs, m->chunks.offset + m->boot_chunks);
+    if (engine->resume) {
+        nx_report_add(&engine->report, &engine->report.stats.boot_bytes, m->device_state.size);
+        nx_report_add(&engine->report, &engine->report.stats.boot_have, m->device_state.size);
+    }
+    nx_bootset_want(nx_images_tree(engine->images), &engine->report, NULL);
 }
 
 static int check_room(struct engine *engine, struct nx_error *err)
@@ -167,6 +268,7 @@ static int serve(struct engine *engine, struct nx_error *err)
         nx_fuse_show(engine->fuse, engine->opened.head->manifest, engine->images);
     if (engine->transport)
         nx_transport_set_patient(engine->transport);
+    want_boot_set(engine);
     nx_report_send_stats(&engine->report);
     nx_report_send(&engine->report, NX_MSG_READY, NULL, 0);
     work_in_background(engine);
@@ -231,10 +333,13 @@ static bool handle_message(struct engine *engine)
         return false;
     switch (type) {
     case NX_MSG_GO:
+        engine->how = payload.data[0];
         set_flag(engine, &engine->go);
         return true;
     case NX_MSG_STARTED:
         note_started(&engine->report);
+        if (engine->recorder)
+            nx_recorder_start(engine->recorder);
         set_flag(engine, &engine->started);
         return true;
     default: /* QUIT, or the launcher has gone */
@@ -351,6 +456,9 @@ static void tear_down(struct engine *engine)
     nx_blobs_stop(engine->blobs);
     pthread_join(engine->session, NULL);
     nx_fuse_stop(engine->fuse);
+    if (engine->recorder)
+        nx_recorder_write(engine->recorder, engine->config->record_fd, NULL);
+    nx_recorder_free(engine->recorder);
     nx_images_free(engine->images);
     nx_blobs_free(engine->blobs);
     nx_cache_close(engine->cache);

@@ -18,6 +18,7 @@
 struct nx_images {
     struct nx_tree tree;
     struct nx_report *report;
+    struct nx_recorder *recorder; /* or NULL */
     struct nx_memo *decoded;
 
     pthread_mutex_t lock;
@@ -163,6 +164,8 @@ static int copy_chunk(struct nx_images *images, const struct piece *piece, unsig
         NX_AUTO_BYTES struct nx_bytes *raw = NULL;
         if (get_chunk(images, piece->image, n, &piece->blobs[i], &raw, err) < 0)
             return -1;
+        if (images->recorder)
+            nx_recorder_touch(images->recorder, piece->image, n);
         memcpy(span->buf, raw->data + skip, len);
     } else {
         memset(span->buf, 0, len);
@@ -216,6 +219,11 @@ int nx_images_open_roots(struct nx_images *images, struct nx_error *err)
         if (nx_tree_root(&images->tree, i, err) < 0)
             return -1;
     return 0;
+}
+
+void nx_images_set_recorder(struct nx_images *images, struct nx_recorder *recorder)
+{
+    images->recorder = recorder;
 }
 
 const struct nx_tree *nx_images_tree(const struct nx_images *images)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "fetch/blobs.h"
+#include "fetch/recorder.h"
 #include "fetch/tree.h"
 #include "formats/manifest.h"
 
@@ -15,6 +16,9 @@ struct nx_images;
 int nx_images_new(const struct nx_manifest *manifest, struct nx_blobs *blobs,
                   struct nx_report *report, struct nx_images **ret_images, struct nx_error *err);
 void nx_images_free(struct nx_images *images);
+
+/* Note what is read from now on; recorder must outlive the images.  Before the first read. */
+void nx_images_set_recorder(struct nx_images *images, struct nx_recorder *recorder);
 
 /* Have the root of every image's index, so that a package that cannot be read says so at once. */
 int nx_images_open_roots(struct nx_images *images, struct nx_error *err);

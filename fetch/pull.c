@@ -119,9 +119,12 @@ int nx_pull(const struct nx_pull_options *options, struct nx_error *err)
     gather->options = options;
     for (unsigned i = 0; i < manifest->n_images; i++)
         gather->chunks_total += manifest->images[i].chunks;
-    for (unsigned i = 0; i < manifest->n_images; i++)
-        if (pull_image(gather, i, err) < 0)
-            return -1;
+    /* Memory first: a machine that lacks a page of it stands still. */
+    for (int memory = 1; memory >= 0; memory--)
+        for (unsigned i = 0; i < manifest->n_images; i++)
+            if ((manifest->images[i].role == NX_IMAGE_MEMORY) == memory &&
+                pull_image(gather, i, err) < 0)
+                return -1;
     if (send_off(gather, err) < 0 || nx_blobs_wait_below(options->tree->blobs, 1, err) < 0)
         return -1;
     return check_cache(options, err);

@@ -192,6 +192,53 @@ int nx_tree_prefetch(const struct nx_tree *tree, unsigned image, struct nx_error
     return prefetch_below(tree, image, &root, err);
 }
 
+static struct nx_blob chunk_blob(const struct nx_tree *tree, unsigned image,
+                                 const struct nx_index_entry *entry)
+{
+    return (struct nx_blob){ .offset = tree->manifest->chunks.offset + entry->offset,
+                             .size = entry->size,
+                             .image = image,
+                             .digest = entry->digest };
+}
+
+/* Recursion is bounded by NX_INDEX_LEVELS_MAX. */
+static int boot_below(const struct nx_tree *tree, unsigned image, const struct page *page,
+                      nx_chunk_fn *chunk, void *opaque, struct nx_error *err)
+{
+    uint64_t limit = page->level ? tree->manifest->boot_index : tree->manifest->boot_chunks;
+    for (unsigned slot = nx_index_page_next(page->bytes->data, 0); slot < NX_INDEX_FANOUT;
+         slot = slot + 1 < NX_INDEX_FANOUT ? nx_index_page_next(page->bytes->data, slot + 1)
+                                           : NX_INDEX_FANOUT) {
+        struct nx_index_entry entry;
+        struct page child;
+        nx_index_page_get(page->bytes->data, slot, &entry);
+        if (entry.offset > limit || entry.size > limit - entry.offset)
+            continue;
+        if (page->level == 0) {
+            struct nx_blob blob = chunk_blob(tree, image, &entry);
+            if (chunk(&blob, opaque, err) < 0)
+                return -1;
+            continue;
+        }
+        if (get_child(tree, image, page, slot, &child, err) < 0)
+            return -1;
+        NX_AUTO_BYTES struct nx_bytes *child_bytes = child.bytes;
+        if (boot_below(tree, image, &child, chunk, opaque, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int nx_tree_boot(const struct nx_tree *tree, unsigned image, nx_chunk_fn *chunk, void *opaque,
+                 struct nx_error *err)
+{
+    struct page root;
+    if (get_root(tree, image, &root, err) < 0)
+        return -1;
+    NX_AUTO_BYTES struct nx_bytes *root_bytes = root.bytes;
+    return boot_below(tree, image, &root, chunk, opaque, err);
+}
+
 void nx_leaf_release(struct nx_leaf *leaf)
 {
     nx_bytes_unref(leaf->page);
@@ -204,9 +251,6 @@ bool nx_leaf_chunk(const struct nx_tree *tree, const struct nx_leaf *leaf, unsig
     struct nx_index_entry entry;
     if (!leaf->page || !nx_index_page_get(leaf->page->data, (unsigned)(n - leaf->first), &entry))
         return false;
-    *ret_blob = (struct nx_blob){ .offset = tree->manifest->chunks.offset + entry.offset,
-                                  .size = entry.size,
-                                  .image = image,
-                                  .digest = entry.digest };
+    *ret_blob = chunk_blob(tree, image, &entry);
     return true;
 }

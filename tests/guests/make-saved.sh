@@ -30,7 +30,7 @@ bash "$here/make-$base.sh"
 make_once "$variant" $here/tiny.xml $here/q35.xml $here/debian.xml "$guests/$base/key"
 
 # Not below TMPDIR: a test's is its own, and this user could not enter it.
-session=$(mktemp -d /tmp/nxpk-session.XXXXXX)
+session=$(mktemp -d /tmp/nxs.XXXXXX) # short: libvirt makes sockets far below it
 serial=$session/serial
 daemon=
 end() {
@@ -46,7 +46,8 @@ end() {
 trap end EXIT
 user=()
 [ "$(id -u)" != 0 ] || user=(setpriv --reuid=nobody --regid=nogroup --clear-groups)
-as_user=("${user[@]}" env -i PATH="$PATH" HOME="$session" XDG_RUNTIME_DIR="$session/run" LIBVIRT_AUTOSTART=0)
+as_user=("${user[@]}" env -i PATH="$PATH" HOME="$session" XDG_RUNTIME_DIR="$session/run"
+    XDG_CONFIG_HOME="$session/c" LIBVIRT_AUTOSTART=0)
 virsh() { "${as_user[@]}" virsh -q -c qemu:///session "$@"; }
 
 # Talk to the guest: guest-talk's steps, all within so many seconds.
@@ -122,7 +123,7 @@ big-saved)
     note random 'sha256sum /tmp/nxpk/random'
     ;;
 writing-saved)
-    talk 60 run:'umount /data && mount -t ext4 -o rw /dev/vda2 /data' \
+    talk 60 run:'umount /data && mount -t ext4 -o rw /dev/vda2 /data && rm /data/file-0' \
         run:'{ (n=0; while :; do n=$((n + 1)); dd if=/dev/urandom of=/data/w$((n % 4)) bs=64k count=8 2>/dev/null; sync; (cd /data && sha256sum w$((n % 4)) >w$((n % 4)).sum); done) & }' >/dev/null
     talk 60 'run:until [ -s /data/w3.sum ]; do usleep 100000; done' >/dev/null
     ;;
