@@ -50,8 +50,8 @@ void nx_cmdline_note(struct nx_cmdline *c, const char *text);
 unsigned nx_cmdline_disk_boot_index(const struct nx_cmdline *c, const struct nx_disk *disk);
 unsigned nx_cmdline_nic_boot_index(const struct nx_cmdline *c, const struct nx_nic *nic);
 
-/* The parts, in the order of libvirt's command line. */
-void nx_cmdline_cpu(struct nx_cmdline *c);
+/* The parts, in the order of libvirt's command line.  enforce: a feature that cannot be given is an error of QEMU's. */
+void nx_cmdline_cpu(struct nx_cmdline *c, bool enforce);
 int nx_cmdline_firmware(struct nx_cmdline *c, struct nx_error *err);
 void nx_cmdline_controllers(struct nx_cmdline *c);
 int nx_cmdline_disks(struct nx_cmdline *c, struct nx_error *err);

@@ -161,7 +161,7 @@ static void put_cache(struct cpu_text *t)
         PUT(t, ",host-cache-info=on,l3-cache=off");
 }
 
-void nx_cmdline_cpu(struct nx_cmdline *c)
+void nx_cmdline_cpu(struct nx_cmdline *c, bool enforce)
 {
     struct cpu_text t = { .c = c, .buf = NX_BUFFER_INIT(MAX_CPU_ARGUMENT) };
     put_model(&t);
@@ -170,6 +170,8 @@ void nx_cmdline_cpu(struct nx_cmdline *c)
     put_paravirtualization(&t);
     put_kvm_switch(&t, "pmu", c->machine->pmu);
     put_cache(&t);
+    if (enforce)
+        PUT(&t, ",enforce=on");
     nx_args_add(c->args, "-cpu");
     nx_args_add(c->args, t.buf.data ? (const char *)t.buf.data : "");
     nx_buffer_release(&t.buf);

@@ -191,12 +191,17 @@ static json_t *forward_rules(struct nx_cmdline *c)
     return rules;
 }
 
-/* Without a network the card is on a hub of its own: a cable that leads nowhere. */
+/* Without a network the card is on a hub of its own: a cable that leads nowhere.  A saved state may have the
+ * network's own state in it, which only a network takes: then it is one from which nothing leaves.
+ */
 static void add_netdev(struct nx_cmdline *c, size_t i)
 {
     json_t *props = json_object();
-    nx_prop_text(c, props, "type", c->options->no_network ? "hubport" : "user");
-    if (c->options->no_network)
+    bool hub = c->options->no_network && !c->options->incoming;
+    nx_prop_text(c, props, "type", hub ? "hubport" : "user");
+    if (c->options->no_network && !hub)
+        nx_prop_bool(c, props, "restrict", true);
+    else if (hub)
         nx_prop_uint(c, props, "hubid", i);
     else if (i == 0 && c->options->n_forwards &&
              json_object_set_new(props, "hostfwd", forward_rules(c)) < 0)
@@ -259,6 +264,14 @@ static const struct nx_chardev *find_terminal(const struct nx_machine *m)
     return NULL;
 }
 
+const char *nx_cmdline_terminal(const struct nx_machine *machine, char text[static 32])
+{
+    const struct nx_chardev *d = find_terminal(machine);
+    if (d)
+        snprintf(text, 32, "char%s%u", chardev_name(d), d->number);
+    return d ? text : NULL;
+}
+
 static void add_chardev(struct nx_cmdline *c, const struct nx_chardev *d, bool is_terminal)
 {
     enum nx_cmdline_serial end = is_terminal ? c->options->serial : NX_SERIAL_NULL;
@@ -277,6 +290,9 @@ static void add_chardev(struct nx_cmdline *c, const struct nx_chardev *d, bool i
     case NX_SERIAL_UNIX:
         nx_args_addf(c->args, "socket,id=char%s%u,path=%s,server=on,wait=off", name, d->number,
                      path ? path : "");
+        break;
+    case NX_SERIAL_RING:
+        nx_args_addf(c->args, "ringbuf,id=char%s%u,size=65536", name, d->number);
         break;
     case NX_SERIAL_NULL:
         nx_args_addf(c->args, "null,id=char%s%u", name, d->number);

@@ -239,7 +239,7 @@ static int add_board(struct nx_cmdline *c, struct nx_error *err)
     if (nx_cmdline_firmware(c, err) < 0)
         return -1;
     add_machine(c);
-    nx_cmdline_cpu(c);
+    nx_cmdline_cpu(c, false);
     if (c->machine->secure_boot == NX_ON)
         add(c, "-global", "driver=cfi.pflash01,property=secure,value=on");
     add_memory(c);
@@ -264,6 +264,28 @@ static int add_devices(struct nx_cmdline *c, struct nx_error *err)
     nx_cmdline_inputs(c);
     nx_cmdline_displays(c);
     nx_cmdline_rest(c);
+    return 0;
+}
+
+int nx_cmdline_board(const struct nx_machine *machine, const char *qemu, const char *accel,
+                     struct nx_args *ret_args, struct nx_error *err)
+{
+    const struct nx_cmdline_options options = { .accel = accel, .qmp_fd = -1 };
+    struct nx_cmdline c = { .machine = machine, .options = &options, .args = ret_args };
+    add(&c, qemu, NULL);
+    nx_args_add(ret_args, "-machine");
+    nx_args_addf(ret_args, "%s,usb=off", machine->machine);
+    add(&c, "-accel", accel);
+    nx_cmdline_cpu(&c, true);
+    add_smp(&c);
+    static const char *const rest[] = {
+        "-no-user-config", "-nodefaults", "-display", "none", "-S", "-qmp", "stdio"
+    };
+    for (size_t i = 0; i < sizeof rest / sizeof rest[0]; i++)
+        nx_args_add(ret_args, rest[i]);
+    add_sandbox(&c);
+    if (c.failed || ret_args->failed)
+        return nx_fail(err, NX_ERR_SYSTEM, "QEMU's command line: out of memory");
     return 0;
 }
 

@@ -38,6 +38,7 @@ enum nx_cmdline_serial {
     NX_SERIAL_STDIO, /* Ctrl-C goes to the guest */
     NX_SERIAL_FILE,
     NX_SERIAL_UNIX, /* a socket that QEMU listens on */
+    NX_SERIAL_RING, /* memory, which QMP writes to (ringbuf-write) */
 };
 
 struct nx_cmdline_options {
@@ -90,6 +91,15 @@ struct nx_cmdline_options {
  * forwards without a network card, UEFI without firmware).
  */
 int nx_cmdline_build(const struct nx_machine *machine, const struct nx_cmdline_options *options,
+                     struct nx_args *ret_args, struct nx_error *err);
+
+/* id of the character device of the port that options->serial means ("charserial0"), into text; NULL if there is none. */
+const char *nx_cmdline_terminal(const struct nx_machine *machine, char text[static 32]);
+
+/* A command line for the machine's board alone, machine type and processors, with QMP on standard input and
+ * output.  It fails to start if the processors lack a feature.
+ */
+int nx_cmdline_board(const struct nx_machine *machine, const char *qemu, const char *accel,
                      struct nx_args *ret_args, struct nx_error *err);
 
 /* The program for a machine's architecture: "qemu-system-x86_64", or "qemu-system-i386", which libvirt

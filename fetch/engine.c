@@ -25,6 +25,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "fetch/blobs.h"
 #include "fetch/bootset.h"
 #include "fetch/channel.h"
@@ -356,28 +357,21 @@ static void tick(struct engine *engine, unsigned n)
                        err.msg);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void run_channel(struct engine *engine)
 {
     struct pollfd pfds[] = { { .fd = engine->channel, .events = POLLIN },
                              { .fd = engine->end_fd, .events = POLLIN } };
     unsigned n = 0;
-    for (int64_t due = now_ms() + TICK_MS;;) {
-        int64_t left = due - now_ms();
+    for (int64_t due = nx_now_ms() + TICK_MS;;) {
+        int64_t left = due - nx_now_ms();
         int r = poll(pfds, 2, left > 0 ? (int)left : 0);
         if (r > 0 && pfds[0].revents && !handle_message(engine))
             return;
         if (r > 0 && pfds[1].revents)
             return;
-        if (now_ms() >= due) {
+        if (nx_now_ms() >= due) {
             tick(engine, ++n);
-            due = now_ms() + TICK_MS;
+            due = nx_now_ms() + TICK_MS;
         }
     }
 }
@@ -545,9 +539,9 @@ int nx_engine_start(const struct nx_engine_config *config, struct nx_engine *ret
 /* Read and forget until the engine closes its end: it may wait for us to take a message. */
 static bool wait_for_end(int fd, int timeout_ms)
 {
-    int64_t due = now_ms() + timeout_ms;
+    int64_t due = nx_now_ms() + timeout_ms;
     for (;;) {
-        int64_t left = due - now_ms();
+        int64_t left = due - nx_now_ms();
         struct pollfd pfd = { .fd = fd, .events = POLLIN };
         if (poll(&pfd, 1, left > 0 ? (int)left : 0) <= 0 && left <= 0)
             return false;

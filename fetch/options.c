@@ -11,6 +11,7 @@
 #define MEMORY_MIN (UINT64_C(1) << 20)
 #define MEMORY_MAX (UINT64_C(1) << 42)
 #define CPUS_MAX   255
+#define UNTIL_MAX  (30 * 86400) /* s */
 #define CACHE_MIN  (UINT64_C(64) << 20)
 #define CACHE_MAX  (UINT64_C(1) << 50)
 
@@ -31,6 +32,10 @@ enum option_id {
     OPT_FORWARD,
     OPT_MEMORY,
     OPT_CPUS,
+    OPT_COLD,
+    OPT_NO_COLD,
+    OPT_RECORD,
+    OPT_UNTIL,
     OPT_OFFLINE,
     OPT_NO_COMPLETE,
     OPT_STATS,
@@ -60,6 +65,10 @@ static const struct entry {
     { "forward", required_argument, OPT_FORWARD, RUN },
     { "memory", required_argument, OPT_MEMORY, RUN },
     { "cpus", required_argument, OPT_CPUS, RUN },
+    { "cold", no_argument, OPT_COLD, RUN },
+    { "no-cold", no_argument, OPT_NO_COLD, RUN },
+    { "record", required_argument, OPT_RECORD, RUN },
+    { "until", required_argument, OPT_UNTIL, RUN },
     { "offline", no_argument, OPT_OFFLINE, IMAGES | ON(INFO) },
     { "no-complete", no_argument, OPT_NO_COMPLETE, IMAGES },
     { "stats", required_argument, OPT_STATS, NETWORK },
@@ -153,6 +162,38 @@ static int apply_machine(struct nx_options *options, int id, const char *arg, st
     }
 }
 
+static int set_until(struct nx_options *options, const char *arg, struct nx_error *err)
+{
+    uint64_t seconds;
+    options->until_settled = strcmp(arg, "settled") == 0;
+    if (options->until_settled)
+        return 0;
+    if (nx_parse_number("until", arg, 1, UNTIL_MAX, &seconds, err) < 0)
+        return nx_fail(err, NX_ERR_USAGE, "--until=%s: neither \"settled\" nor seconds", arg);
+    options->until_seconds = (unsigned)seconds;
+    return 0;
+}
+
+/* Options about how the machine starts, and when it ends. */
+static int apply_run(struct nx_options *options, int id, const char *arg, struct nx_error *err)
+{
+    switch (id) {
+    case OPT_COLD:
+        options->cold = true;
+        return 0;
+    case OPT_NO_COLD:
+        options->no_cold = true;
+        return 0;
+    case OPT_RECORD:
+        options->record_file = arg;
+        return 0;
+    case OPT_UNTIL:
+        return set_until(options, arg, err);
+    default:
+        return 1;
+    }
+}
+
 /* Options about the package and how it comes here. */
 static int apply_source(struct nx_options *options, int id, const char *arg, struct nx_error *err)
 {
@@ -219,6 +260,8 @@ static int apply_output(struct nx_options *options, int id, const char *arg, str
 static int apply(struct nx_options *options, int id, const char *arg, struct nx_error *err)
 {
     int ret = apply_machine(options, id, arg, err);
+    if (ret > 0)
+        ret = apply_run(options, id, arg, err);
     if (ret > 0)
         ret = apply_source(options, id, arg, err);
     return ret > 0 ? apply_output(options, id, arg, err) : ret;
@@ -308,6 +351,10 @@ static int check_fitting(const struct nx_options *options, uint64_t seen, struct
     for (size_t i = 0; i < N_ENTRIES; i++)
         if ((seen >> i & 1) && !(table[i].verbs >> options->verb & 1))
             return nx_fail(err, NX_ERR_USAGE, "--%s means nothing here", table[i].name);
+    if (options->cold && options->no_cold)
+        return nx_fail(err, NX_ERR_USAGE, "--cold and --no-cold exclude each other");
+    if (options->until_settled && !options->record_file)
+        return nx_fail(err, NX_ERR_USAGE, "--until=settled needs --record");
     if (options->offline && !options->cache_dir && nx_http_is_url(options->location))
         return nx_fail(err, NX_ERR_USAGE, "--offline needs the cache, and there is none");
     if (options->verb == NX_VERB_PULL && !options->cache_dir)

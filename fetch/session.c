@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -50,7 +51,7 @@ static void write_stats(struct nx_session *session)
         return;
     char name[512];
     if (nx_statsfile_write(session->options->stats_file, nx_location_name(session->location, name),
-                           session->state, &session->stats,
+                           session->state, session->resumed, &session->stats,
                            session->head ? session->head->manifest : NULL, &err) < 0) {
         session->stats_failed = true;
         nx_log(NX_LOG_WARNING, "--stats: %s", err.msg);
@@ -66,7 +67,10 @@ static int take_stats(struct nx_session *session, struct nx_error *err)
     if (stats.n_images > NX_IMAGES_MAX)
         return nx_fail(err, NX_ERR_FORMAT, "the engine sent strange statistics");
     session->stats = stats;
-    if (session->draws_have) {
+    if (session->draws_boot && stats.boot_bytes) {
+        nx_progress_set_total(stats.boot_bytes);
+        nx_progress_update(stats.boot_have);
+    } else if (session->draws_have) {
         nx_progress_set_total(stats.total_bytes);
         nx_progress_update(stats.have_bytes);
     } else {
@@ -158,6 +162,9 @@ static int take_message(struct nx_session *session, struct nx_error *err)
     case NX_MSG_RESUMED:
         show_line(session, outage_level(session), "the network answers again");
         return 0;
+    case NX_MSG_NO_STATE:
+        payload_line(session, &session->no_state);
+        return 0;
     case NX_MSG_DONE:
         show_held(session);
         session->done = true;
@@ -210,6 +217,17 @@ int nx_session_tell(struct nx_session *session, enum nx_message type, struct nx_
 
 /* ---- opening ---- */
 
+/* What the engine may write to, for it opens no files itself. */
+static int make_files(struct nx_session *session, struct nx_error *err)
+{
+    session->state_fd = memfd_create("nxpk-device-state", MFD_CLOEXEC);
+    if (session->state_fd >= 0 && session->options->record_file)
+        session->record_fd = memfd_create("nxpk-record", MFD_CLOEXEC);
+    return session->state_fd < 0 || (session->options->record_file && session->record_fd < 0)
+               ? nx_fail_errno(err, "file in memory")
+               : 0;
+}
+
 /* Prepare for images as whole files, because of why. */
 static int fall_back(struct nx_session *session, const struct nx_error *why, struct nx_error *err)
 {
@@ -255,8 +273,8 @@ static int start_engine(struct nx_session *session, struct nx_error *err)
         .fuse_fd = session->mountpoint.fd,
         .no_fuse_fetch_all = session->export_dir != NULL,
         .export_dir = session->export_dir,
-        .state_fd = -1,
-        .record_fd = -1,
+        .state_fd = session->state_fd,
+        .record_fd = session->record_fd,
     };
     if (nx_engine_start(&config, &session->engine, err) < 0)
         return -1;
@@ -313,6 +331,8 @@ int nx_session_open(struct nx_session *session, const struct nx_options *options
     write_stats(session);
     if (use == NX_USE_IMAGES && !mount_dir && nx_instance_open(&session->instance, err) < 0)
         return -1;
+    if (use == NX_USE_IMAGES && !mount_dir && make_files(session, err) < 0)
+        return -1;
     if (use == NX_USE_IMAGES && prepare_images(session, mount_dir, err) < 0)
         return -1;
     int ret = wait_head(session, err);
@@ -339,13 +359,17 @@ int nx_session_trust(struct nx_session *session, const char *summary, struct nx_
     return ret;
 }
 
-int nx_session_go(struct nx_session *session, struct nx_error *err)
+int nx_session_go(struct nx_session *session, enum nx_go how, struct nx_error *err)
 {
-    uint8_t how = NX_GO_COLD;
-    if (nx_channel_send(session->engine.channel, NX_MSG_GO, &how, sizeof how, err) < 0)
+    uint8_t byte = (uint8_t)how;
+    if (nx_channel_send(session->engine.channel, NX_MSG_GO, &byte, sizeof byte, err) < 0)
         return -1;
     session->draws_have = session->export_dir || session->use == NX_USE_PULL;
-    nx_progress_start(session->draws_have ? "fetching" : "starting", 0);
+    session->draws_boot = !session->draws_have && how == NX_GO_RESUME;
+    nx_progress_start(session->draws_have   ? "fetching"
+                      : session->draws_boot ? "memory"
+                                            : "starting",
+                      0);
     while (session->use == NX_USE_IMAGES && !session->ready)
         if (nx_session_poll(session, NULL, 0, -1, err) < 0)
             return -1;
@@ -398,9 +422,12 @@ void nx_session_close(struct nx_session *session)
     nx_location_free(session->location);
     free(session->export_dir);
     nx_buffer_release(&session->payload);
-    if (session->signal_fd >= 0)
-        close(session->signal_fd);
-    session->signal_fd = -1;
+    int *const fds[] = { &session->signal_fd, &session->state_fd, &session->record_fd };
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (*fds[i] >= 0)
+            close(*fds[i]);
+        *fds[i] = -1;
+    }
     session->head = NULL;
     session->location = NULL;
     session->export_dir = NULL;

@@ -44,8 +44,13 @@ struct nx_session {
     const char *state; /* for the statistics */
     bool stats_failed; /* their file cannot be written; the user was told */
     bool ready, done;
-    bool draws_have;      /* the progress line shows have_bytes of total_bytes */
-    struct nx_error held; /* a notice that is not shown yet; "" if none */
+    bool resumed;             /* for the statistics */
+    int state_fd;             /* a file in memory for the device state, or -1 */
+    int record_fd;            /* a file in memory for the record, or -1 */
+    struct nx_error no_state; /* why there is no device state; "" if there is one */
+    bool draws_boot;          /* the progress line shows boot_have of boot_bytes */
+    bool draws_have;          /* the progress line shows have_bytes of total_bytes */
+    struct nx_error held;     /* a notice that is not shown yet; "" if none */
     struct nx_buffer payload;
 };
 
@@ -58,8 +63,10 @@ int nx_session_open(struct nx_session *session, const struct nx_options *options
 /* May it run?  Asks the user where need be, see nx_trust_settle(). */
 int nx_session_trust(struct nx_session *session, const char *summary, struct nx_error *err);
 
-/* Let the engine go on; NX_USE_IMAGES: wait until the images can be read. */
-int nx_session_go(struct nx_session *session, struct nx_error *err);
+/* Let the engine go on; NX_USE_IMAGES: wait until the images can be read, and, with NX_GO_RESUME, the
+ * device state is in state_fd (or no_state says why not).
+ */
+int nx_session_go(struct nx_session *session, enum nx_go how, struct nx_error *err);
 
 /* Wait, at most timeout_ms (-1: for ever), until something has happened, and do what the engine's
  * messages ask.  extra are the caller's own descriptors; their revents are set.  CANCELLED when a
@@ -93,7 +100,8 @@ static inline void nx_auto_session(struct nx_session *session)
 #define NX_AUTO_SESSION NX_AUTO(session)
 #define NX_SESSION_INIT                                                                 \
     {                                                                                   \
-        .signal_fd = -1, .instance = NX_INSTANCE_INIT, .mountpoint = NX_MOUNTPOINT_INIT \
+        .signal_fd = -1, .state_fd = -1, .record_fd = -1, .instance = NX_INSTANCE_INIT, \
+        .mountpoint = NX_MOUNTPOINT_INIT                                                \
     }
 
 #endif

@@ -36,8 +36,8 @@ static json_t *images_json(const struct nx_stats *stats, const struct nx_manifes
     return images;
 }
 
-static json_t *stats_json(const char *url, const char *state, const struct nx_stats *stats,
-                          const struct nx_manifest *manifest)
+static json_t *stats_json(const char *url, const char *state, bool resumed,
+                          const struct nx_stats *stats, const struct nx_manifest *manifest)
 {
     const struct {
         const char *name;
@@ -55,11 +55,15 @@ static json_t *stats_json(const char *url, const char *state, const struct nx_st
         { "index_bytes", stats->index_bytes },
         { "total_bytes", stats->total_bytes },
         { "have_bytes", stats->have_bytes },
+        { "boot_bytes", stats->boot_bytes },
+        { "boot_have", stats->boot_have },
+        { "touched", stats->touched },
         { "waiting", stats->waiting },
     };
     json_t *all = json_pack("{s:s, s:s}", "url", url, "state", state);
     for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
         json_object_set_new(all, counters[i].name, number(counters[i].value));
+    json_object_set_new(all, "resumed", json_boolean(resumed));
     json_object_set_new(all, "images", images_json(stats, manifest));
     json_object_set_new(all, "times",
                         json_pack("{s:o, s:o, s:o}", "first_byte", seconds(stats->first_byte),
@@ -68,11 +72,11 @@ static json_t *stats_json(const char *url, const char *state, const struct nx_st
     return all;
 }
 
-int nx_statsfile_write(const char *path, const char *url, const char *state,
+int nx_statsfile_write(const char *path, const char *url, const char *state, bool resumed,
                        const struct nx_stats *stats, const struct nx_manifest *manifest,
                        struct nx_error *err)
 {
-    json_t *all = stats_json(url, state, stats, manifest);
+    json_t *all = stats_json(url, state, resumed, stats, manifest);
     NX_AUTO_FREE char *text = json_dumps(all, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     json_decref(all);
     if (!text)

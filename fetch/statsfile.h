@@ -10,7 +10,7 @@
 /* Replace path by the present state, whole (temporary name, rename).  It is not synced:
  * after a power cut nobody asks for it.  manifest may be NULL (not known yet): then there are no images.
  */
-int nx_statsfile_write(const char *path, const char *url, const char *state,
+int nx_statsfile_write(const char *path, const char *url, const char *state, bool resumed,
                        const struct nx_stats *stats, const struct nx_manifest *manifest,
                        struct nx_error *err);
 

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/clock.h"
+
 #define CONNECTIONS_MAX  6     /* to one host, where HTTP/2 does not make it one */
 #define TRANSFERS_MAX    24    /* at once; HTTP/2 streams */
 #define UNURGENT_MAX     4     /* of them, those that nobody waits for: connections stay free */
@@ -47,13 +49,6 @@ struct nx_transport {
     bool patient;                               /* under lock */
     bool stopping;                              /* under lock */
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- telling the user ------------------------------------------------------ */
 
@@ -95,7 +90,7 @@ static bool has_room(const struct nx_transport *transport, enum nx_priority prio
 /* Take the most urgent transfer that may start now, or NULL; *next_due is then when to look again.  Under lock. */
 static struct nx_transfer *take_next(struct nx_transport *transport, int64_t *next_due)
 {
-    int64_t now = now_ms();
+    int64_t now = nx_now_ms();
     for (int p = 0; p < NX_PRIORITIES; p++) {
         struct nx_transfer *transfer;
         TAILQ_FOREACH(transfer, &transport->queues[p], link)
@@ -197,7 +192,7 @@ static void queue_again(struct nx_transport *transport, struct nx_transfer *tran
 {
     nx_report_add(transport->report, &transport->report->stats.retries, 1);
     pthread_mutex_lock(&transport->lock);
-    transfer->due = now_ms() + delay;
+    transfer->due = nx_now_ms() + delay;
     transfer->state = NX_TRANSFER_QUEUED;
     TAILQ_INSERT_TAIL(&transport->queues[transfer->priority], transfer, link);
     pthread_mutex_unlock(&transport->lock);
@@ -329,7 +324,7 @@ static int start_all(struct nx_transport *transport)
             start(transport, transfer);
             continue;
         }
-        int64_t wait = next_due == INT64_MAX ? INT_MAX : next_due - now_ms();
+        int64_t wait = next_due == INT64_MAX ? INT_MAX : next_due - nx_now_ms();
         return wait < 0 ? 0 : wait > INT_MAX ? INT_MAX : (int)wait;
     }
 }
@@ -394,7 +389,7 @@ void nx_transport_submit(struct nx_transport *transport, struct nx_transfer *tra
     pthread_mutex_lock(&transport->lock);
     bool stopping = transport->stopping;
     if (!stopping) {
-        transfer->due = now_ms() + transfer->delay_ms;
+        transfer->due = nx_now_ms() + transfer->delay_ms;
         transfer->state = NX_TRANSFER_QUEUED;
         TAILQ_INSERT_TAIL(&transport->queues[transfer->priority], transfer, link);
     }

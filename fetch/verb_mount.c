@@ -52,7 +52,7 @@ int nx_verb_mount(const struct nx_options *options, struct nx_error *err)
     NX_AUTO_SESSION struct nx_session session = NX_SESSION_INIT;
     if (nx_session_open(&session, options, NX_USE_IMAGES, options->mount_dir, err) < 0 ||
         nx_session_trust(&session, "nothing: its disks become files here", err) < 0 ||
-        nx_session_go(&session, err) < 0)
+        nx_session_go(&session, NX_GO_COLD, err) < 0)
         return -1;
     nx_progress_end();
     nx_session_set_state(&session, "running");

@@ -10,7 +10,7 @@
 static int pull(struct nx_session *session, struct nx_error *err)
 {
     if (nx_trust_check_pins(session->location, session->head, err) < 0 ||
-        nx_session_go(session, err) < 0)
+        nx_session_go(session, NX_GO_COLD, err) < 0)
         return -1;
     while (!session->done)
         if (nx_session_poll(session, NULL, 0, -1, err) < 0)

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Booting a machine, from its location to its end.
+/* Running a machine, from its location to its end.
  *
  *     open        location, engine, verified head        "connecting"
- *     admit       domain, programs, accelerator, trust: whatever can be refused
- *                 is refused here, before anything large is fetched
- *     assemble    firmware, overlays, images             "starting"
- *     start       QEMU
+ *     admit       domain, programs, accelerator, trust, resume or boot: whatever can be
+ *                 refused is refused here, before anything large is fetched
+ *     assemble    firmware, overlays, images             "memory", "starting"
+ *     start       QEMU; when it does not take the saved state, once more, to boot
  *     watch       until the guest, the user, QEMU or the engine ends it
  *     finish      always, in this order: QEMU is asked, the engine ended (so that no read
  *                 can hold QEMU any more), QEMU waited for, everything removed
+ *
+ * The saved memory never meets a disk that has changed since: each run has new, empty overlays, the guest runs
+ * at most once in a run (a rejected state is one that has not run), and QEMU's own reset boots from the disks.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,20 +20,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+#include "common/io.h"
 #include "common/log.h"
 #include "common/progress.h"
 #include "fetch/accel.h"
 #include "fetch/cmdline.h"
 #include "fetch/display.h"
+#include "fetch/loadable.h"
 #include "fetch/program.h"
 #include "fetch/session.h"
+#include "fetch/settle.h"
 #include "fetch/verbs.h"
 #include "fetch/vm.h"
 #include "fetch/vm_firmware.h"
 #include "fetch/vm_images.h"
 #include "formats/machine.h"
+#include "formats/record.h"
 
 #define QUIT_MS        3000 /* for QEMU to end by itself */
+#define QUIT_STUCK_MS  300  /* … when it stands still for a page of memory */
+#define SETTLE_MS      100  /* between two looks whether the machine has settled */
 #define RETRY_WRITE_MS 5000 /* between two looks whether a full disk has room again */
 
 struct run {
@@ -39,6 +49,7 @@ struct run {
     struct nx_machine *machine;
     const char *program; /* QEMU */
     const char *accel;
+    bool resume; /* its saved state is loaded */
     struct nx_display display;
     struct nx_firmware firmware; /* unless the machine has a BIOS */
     char *vars;
@@ -57,11 +68,7 @@ static int read_machine(struct run *run, struct nx_error *err)
     size_t len = head->domain_xml.len;
     if (nx_machine_parse(xml, len, "domain.xml", &run->machine, err) < 0)
         return nx_fail_while(err, "%s", name);
-    if (nx_vm_images_check(run->machine, head->manifest, name, err) < 0)
-        return -1;
-    if (head->manifest->suspended)
-        nx_log(NX_LOG_NOTICE, "%s was saved while it ran; it is booted instead", name);
-    return 0;
+    return nx_vm_images_check(run->machine, head->manifest, name, err);
 }
 
 static unsigned cpus_of(const struct run *run)
@@ -117,6 +124,63 @@ static int check_serial(const struct nx_serial *serial, struct nx_error *err)
     return 0;
 }
 
+static const struct nx_image *memory_image(const struct run *run)
+{
+    const struct nx_manifest *manifest = run->session.head->manifest;
+    for (unsigned i = 0; i < manifest->n_images; i++)
+        if (manifest->images[i].role == NX_IMAGE_MEMORY)
+            return &manifest->images[i];
+    return NULL;
+}
+
+/* The machine cannot be resumed: boot it, and say why; or fail, if the user wants that. */
+static int go_cold(struct run *run, const char *why, struct nx_error *err)
+{
+    run->resume = false;
+    if (run->options->no_cold)
+        return nx_fail(err, NX_ERR_SYSTEM, "the machine cannot be resumed: %s", why);
+    nx_log(NX_LOG_NOTICE, "booting the machine instead of resuming it: %s", why);
+    return 0;
+}
+
+/* An emulated machine's state wants an emulator, even where KVM works. */
+static int choose_accel(struct run *run, struct nx_error *err)
+{
+    if (run->resume && run->options->accel == NX_ACCEL_AUTO && !run->machine->kvm) {
+        run->accel = "tcg";
+        return 0;
+    }
+    return nx_accel_choose(run->options->accel, &run->accel, err);
+}
+
+/* Resume or boot?  Foretold before anything large is fetched. */
+static int decide(struct run *run, struct nx_error *err)
+{
+    const struct nx_options *options = run->options;
+    struct nx_error why = NX_ERROR_INIT;
+    bool suspended = run->session.head->manifest->suspended;
+    if (options->no_cold && !suspended)
+        return nx_fail(err, NX_ERR_USAGE,
+                       "--no-cold: the package has no saved memory: it can only be booted");
+    run->resume = suspended && !options->cold;
+    if (choose_accel(run, err) < 0)
+        return -1;
+    if (!run->resume)
+        return 0;
+    if (options->memory || options->cpus)
+        return go_cold(run, "--memory and --cpus change it", err);
+    if (memory_image(run)->size != run->machine->memory)
+        return go_cold(run, "its saved memory has another size than its domain says", err);
+    if (nx_loadable_check(run->machine, run->program, run->accel, &why) < 0) {
+        if (why.code != NX_ERR_FORMAT) { /* QEMU will tell */
+            nx_log(NX_LOG_INFO, "%s", why.msg);
+            return 0;
+        }
+        return go_cold(run, why.msg, err) < 0 ? -1 : choose_accel(run, err);
+    }
+    return 0;
+}
+
 static int admit(struct run *run, struct nx_error *err)
 {
     char summary[128];
@@ -136,7 +200,7 @@ static int admit(struct run *run, struct nx_error *err)
     summarize(run, summary);
     if (nx_session_trust(&run->session, summary, err) < 0)
         return -1;
-    if (nx_accel_choose(run->options->accel, &run->accel, err) < 0)
+    if (decide(run, err) < 0)
         return -1;
     warn_of_memory(run);
     nx_display_choose(run->options, run->program, &run->display);
@@ -160,7 +224,10 @@ static int copy_vars(struct run *run, struct nx_error *err)
 static int assemble(struct run *run, struct nx_error *err)
 {
     if (nx_vm_images_make(&run->session, run->machine, &run->images, err) < 0 ||
-        nx_session_go(&run->session, err) < 0)
+        nx_session_go(&run->session, run->resume ? NX_GO_RESUME : NX_GO_COLD, err) < 0)
+        return -1;
+    if (run->resume && run->session.no_state.msg[0] &&
+        go_cold(run, run->session.no_state.msg, err) < 0)
         return -1;
     return run->machine->uefi ? copy_vars(run, err) : 0;
 }
@@ -186,8 +253,20 @@ static const char *audio_of(const struct run *run)
     return access(socket, W_OK) == 0 ? "pa" : NULL;
 }
 
+/* --until=settled types something in the end, if --serial has not given the port to somebody else. */
+static bool has_ring(const struct run *run)
+{
+    char text[32];
+    return run->options->until_settled && run->options->serial.kind == NX_SERIAL_NULL &&
+           nx_cmdline_terminal(run->machine, text);
+}
+
 static int build_command(struct run *run, struct nx_args *ret_args, struct nx_error *err)
 {
+    NX_AUTO_FREE char *memory =
+        run->resume ? nx_session_image_path(&run->session, memory_image(run)->name) : NULL;
+    if (run->resume && !memory)
+        return nx_fail_errno(err, "memory");
     const struct nx_options *options = run->options;
     struct nx_cmdline_forward forwards[NX_FORWARDS_MAX];
     for (unsigned i = 0; i < options->n_forwards; i++)
@@ -207,7 +286,9 @@ static int build_command(struct run *run, struct nx_args *ret_args, struct nx_er
         .display = run->display.qemu,
         .vnc = run->display.vnc,
         .audio = audio_of(run),
-        .serial = options->serial.kind,
+        .memory_path = memory,
+        .incoming = run->resume ? "defer" : NULL,
+        .serial = has_ring(run) ? NX_SERIAL_RING : options->serial.kind,
         .serial_path = options->serial.path,
         .no_network = options->no_network,
         .forwards = forwards,
@@ -226,14 +307,20 @@ static void log_command(const struct nx_args *args)
         nx_log(NX_LOG_DEBUG, "QEMU argument %zu: %s", i, args->argv[i]);
 }
 
+/* How long to wait for something to happen; -1: for ever. */
+static int watch_ms(const struct run *run)
+{
+    return run->options->until_settled || run->options->until_seconds ? SETTLE_MS : -1;
+}
+
 /* One round of waiting, for QEMU and everything else. */
 static int attend(struct run *run, struct nx_error *err)
 {
     struct pollfd fds[NX_VM_POLL_FDS];
     bool was_full = run->vm.no_space;
+    int timeout = was_full ? RETRY_WRITE_MS : run->vm.running ? watch_ms(run) : -1;
     nx_vm_poll_fds(&run->vm, fds);
-    if (nx_session_poll(&run->session, fds, NX_VM_POLL_FDS, was_full ? RETRY_WRITE_MS : -1, err) <
-        0)
+    if (nx_session_poll(&run->session, fds, NX_VM_POLL_FDS, timeout, err) < 0)
         return -1;
     if (nx_vm_handle(&run->vm, fds, err) < 0)
         return -1;
@@ -241,7 +328,8 @@ static int attend(struct run *run, struct nx_error *err)
     return was_full && idle && !run->vm.exited ? nx_vm_retry_writes(&run->vm, err) : 0;
 }
 
-static int start(struct run *run, struct nx_error *err)
+/* Start QEMU, and wait until the guest runs. */
+static int start_once(struct run *run, struct nx_error *err)
 {
     NX_AUTO_FREE char *socket = nx_instance_path(&run->session.instance, "qmp");
     NX_AUTO_ARGS struct nx_args args = { 0 };
@@ -250,22 +338,65 @@ static int start(struct run *run, struct nx_error *err)
     if (nx_vm_listen(&run->vm, socket, err) < 0 || build_command(run, &args, err) < 0)
         return -1;
     log_command(&args);
+    if (run->resume && lseek(run->session.state_fd, 0, SEEK_SET) < 0)
+        return nx_fail_errno(err, "device state");
+    run->vm.incoming_fd = run->resume ? run->session.state_fd : -1;
     if (nx_vm_start(&run->vm, &args, run->options->serial.kind == NX_SERIAL_STDIO, err) < 0)
         return -1;
-    while (!run->vm.up) {
+    while (!run->vm.running) {
         if (attend(run, err) == 0)
             continue;
-        if (run->vm.exited && run->display.chosen && run->display.window)
+        if (run->vm.exited && !run->resume && run->display.chosen && run->display.window)
             nx_fail_while(err, "with a window (--display none does without)");
         return -1;
     }
     return 0;
 }
 
+/* QEMU has ended before the guest ran: it has not taken the state, and nothing has changed. */
+static int start(struct run *run, struct nx_error *err)
+{
+    char why[256], reason[512];
+    int ret = start_once(run, err);
+    if (ret == 0 || !run->resume || run->vm.running || !run->vm.exited)
+        return ret;
+    snprintf(reason, sizeof reason, "QEMU does not take the saved state: %s",
+             nx_vm_rejection(&run->vm, why));
+    nx_vm_reap(&run->vm);
+    if (go_cold(run, reason, err) < 0 || choose_accel(run, err) < 0)
+        return -1;
+    return start_once(run, err);
+}
+
 /* ---- watch ---- */
+
+/* Is this run over by --until?  Pokes the machine when it is to be. */
+static bool is_over(struct run *run, struct nx_settle *settle)
+{
+    char text[32];
+    const struct nx_options *options = run->options;
+    int64_t now = nx_now_ms();
+    if (options->until_seconds)
+        return now - settle->start >= options->until_seconds * INT64_C(1000);
+    if (!options->until_settled)
+        return false;
+    switch (nx_settle_step(settle, now, run->session.stats.touched)) {
+    case NX_SETTLE_POKE:
+        nx_vm_poke(&run->vm, has_ring(run) ? nx_cmdline_terminal(run->machine, text) : NULL, NULL);
+        return false;
+    case NX_SETTLE_DONE:
+        return true;
+    case NX_SETTLE_WAIT:
+        break;
+    }
+    return false;
+}
 
 static int watch(struct run *run, struct nx_error *err)
 {
+    struct nx_settle settle;
+    nx_settle_init(&settle, run->resume, nx_now_ms());
+    run->session.resumed = run->resume;
     nx_progress_end();
     if (nx_session_tell(&run->session, NX_MSG_STARTED, err) < 0)
         return -1;
@@ -275,7 +406,7 @@ static int watch(struct run *run, struct nx_error *err)
     struct nx_error name = NX_ERROR_INIT; /* made printable */
     nx_fail(&name, NX_OK, "%s", run->session.head->manifest->name);
     nx_display_announce(run->options, &run->display, name.msg);
-    while (!run->vm.exited) {
+    while (!run->vm.exited && !is_over(run, &settle)) {
         if (attend(run, err) == 0)
             continue;
         return err->code == NX_ERR_CANCELLED ? 0 : -1; /* the user may end a running machine */
@@ -285,12 +416,31 @@ static int watch(struct run *run, struct nx_error *err)
 
 /* ---- finish ---- */
 
+/* The engine has written it, now that it has ended; an engine that was killed has not. */
+static int save_record(const struct run *run, struct nx_error *err)
+{
+    NX_AUTO_BUFFER struct nx_buffer json = NX_BUFFER_INIT(NX_RECORD_MAX);
+    NX_AUTO_RECORD struct nx_record *record = NULL;
+    const char *path = run->options->record_file;
+    struct stat st;
+    if (fstat(run->session.record_fd, &st) < 0 ||
+        nx_buffer_reserve(&json, (size_t)st.st_size, err) < 0)
+        return nx_fail_while(err, "%s", path);
+    json.len = (size_t)st.st_size;
+    if (nx_pread_full(run->session.record_fd, json.data, json.len, 0, path, err) < 0 ||
+        nx_record_parse(json.data, json.len, path, &record, err) < 0 ||
+        nx_write_file(path, 0644, json.data, json.len, err) < 0)
+        return -1;
+    nx_log(NX_LOG_NOTICE, "%s: what the machine used: %zu chunks", path, record->count);
+    return 0;
+}
+
 static void finish(struct run *run)
 {
     struct stat st;
     const struct nx_serial *serial = &run->options->serial;
     bool started = run->vm.pid > 0 || run->vm.exited;
-    nx_vm_stop(&run->vm, QUIT_MS);
+    nx_vm_stop(&run->vm, run->session.stats.waiting ? QUIT_STUCK_MS : QUIT_MS);
     nx_session_stop_engine(&run->session);
     nx_vm_reap(&run->vm);
     if (started && serial->kind == NX_SERIAL_UNIX && lstat(serial->path, &st) == 0 &&
@@ -315,7 +465,13 @@ int nx_verb_run(const struct nx_options *options, struct nx_error *err)
         ret = start(&run, err);
     if (ret == 0)
         ret = watch(&run, err);
-    if (ret < 0 &&
+    bool ran = ret == 0;
+    if (ret == 0 && options->record_file) {
+        nx_vm_stop(&run.vm, QUIT_MS);
+        nx_session_stop_engine(&run.session);
+        ret = save_record(&run, err);
+    }
+    if (ret < 0 && !ran &&
         nx_session_interrupted(&run.session)) /* it also reaches the programs that we run */
         nx_fail(err, NX_ERR_CANCELLED, "interrupted");
     finish(&run);

@@ -14,7 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
+#include "fetch/hugepages.h"
 
 enum { FD_PROCESS, FD_QMP, FD_STDERR };
 
@@ -96,12 +98,17 @@ int nx_vm_start(struct nx_vm *vm, const struct nx_args *args, bool stdio, struct
     make_environment(&env);
     if (env.failed)
         return nx_fail(err, NX_ERR_SYSTEM, "no memory for QEMU's environment");
+    if (vm->incoming_fd >= 0 && nx_hugepages_prepare() < 0)
+        return nx_fail_errno(err, "seccomp filter");
+    const int keep[] = { vm->listen_fd, vm->incoming_fd };
     struct nx_spawn_options options = { .stdin_fd = stdio ? STDIN_FILENO : -1,
                                         .stdout_fd = stdio ? STDOUT_FILENO : -1,
                                         .stderr_fd = write_end,
-                                        .keep_fds = &vm->listen_fd,
-                                        .n_keep_fds = 1,
+                                        .keep_fds = keep,
+                                        .n_keep_fds = vm->incoming_fd >= 0 ? 2 : 1,
                                         .new_session = true,
+                                        .before_exec =
+                                            vm->incoming_fd >= 0 ? nx_hugepages_refuse : NULL,
                                         .env = env.argv };
     if (nx_spawn(args, &options, &vm->pid, err) < 0)
         return nx_fail_while(err, "install the package qemu-system-x86");
@@ -150,6 +157,14 @@ static const char *last_words(struct nx_vm *vm)
     return newline ? newline + 1 : vm->said;
 }
 
+/* The state was loaded: let the guest go on.  That it was not, QEMU says by its end. */
+static void handle_migration(struct nx_vm *vm, const json_t *data)
+{
+    const char *status = json_string_value(json_object_get(data, "status"));
+    if (status && strcmp(status, "completed") == 0)
+        nx_qmp_send(vm->qmp, "cont", NULL, NULL, NULL);
+}
+
 static void handle_event(struct nx_vm *vm, const struct nx_qmp_message *event)
 {
     if (strcmp(event->name, "SHUTDOWN") == 0) {
@@ -166,9 +181,30 @@ static void handle_event(struct nx_vm *vm, const struct nx_qmp_message *event)
             nx_log(NX_LOG_WARNING, "the disk that takes the machine's writes is full: the machine "
                                    "is paused until there is room");
         vm->no_space = vm->no_space || full;
+    } else if (strcmp(event->name, "MIGRATION") == 0) {
+        handle_migration(vm, event->data);
     } else if (strcmp(event->name, "RESUME") == 0) {
+        vm->running = true;
         vm->no_space = false;
     }
+}
+
+/* QEMU answers: give it the state to load, if there is one. */
+static int handle_up(struct nx_vm *vm, struct nx_error *err)
+{
+    vm->up = true;
+    if (vm->incoming_fd < 0) {
+        vm->running = true;
+        return 0;
+    }
+    json_t *events =
+        json_pack("{s:[{s:s, s:b}]}", "capabilities", "capability", "events", "state", 1);
+    json_t *from = json_pack("{s:o}", "uri", json_sprintf("fd:%d", vm->incoming_fd));
+    if (nx_qmp_send(vm->qmp, "migrate-set-capabilities", events, NULL, err) < 0) {
+        json_decref(from);
+        return -1;
+    }
+    return nx_qmp_send(vm->qmp, "migrate-incoming", from, NULL, err);
 }
 
 static int handle_message(struct nx_vm *vm, const struct nx_qmp_message *message,
@@ -178,9 +214,12 @@ static int handle_message(struct nx_vm *vm, const struct nx_qmp_message *message
     case NX_QMP_GREETING:
         return nx_qmp_send(vm->qmp, "qmp_capabilities", NULL, NULL, err);
     case NX_QMP_RETURN:
-        vm->up = true; /* the first answer is that to qmp_capabilities */
-        return 0;
+        return vm->up ? 0 : handle_up(vm, err); /* the first answer is that to qmp_capabilities */
     case NX_QMP_ERROR:
+        if (vm->running) { /* a key that the machine has not, or the like */
+            nx_log(NX_LOG_INFO, "QEMU: %s", message->name);
+            return 0;
+        }
         return nx_fail(err, NX_ERR_SYSTEM, "QEMU: %s", message->name);
     case NX_QMP_EVENT:
         handle_event(vm, message);
@@ -242,6 +281,43 @@ int nx_vm_handle(struct nx_vm *vm, const struct pollfd fds[static NX_VM_POLL_FDS
     return fds[FD_PROCESS].revents ? handle_exit(vm, err) : 0;
 }
 
+/* A line without the time and the program's name in front. */
+static const char *bare(const char *line)
+{
+    const char *name = strstr(line, "qemu-system-");
+    const char *colon = name ? strstr(name, ": ") : NULL;
+    return colon && colon < line + strcspn(line, "\n") ? colon + 2 : line;
+}
+
+const char *nx_vm_rejection(const struct nx_vm *vm, char text[static 256])
+{
+    /* The first complaint names the device; the last one only says that it was one. */
+    const char *line = strstr(vm->said, "rror while loading state");
+    while (line && line > vm->said && line[-1] != '\n')
+        line--;
+    for (const char *at = vm->said; !line && *at; at += strcspn(at, "\n"), at += *at == '\n')
+        if (!strstr(at, "warning:") || strstr(at, "warning:") > at + strcspn(at, "\n"))
+            line = at;
+    if (!line || !*line)
+        return "QEMU does not say why";
+    line = bare(line);
+    snprintf(text, 256, "%.*s", (int)strcspn(line, "\n"), line);
+    return text;
+}
+
+int nx_vm_poke(struct nx_vm *vm, const char *serial, struct nx_error *err)
+{
+    if (!vm->qmp)
+        return 0;
+    json_t *key = json_pack("{s:[{s:s, s:s}]}", "keys", "type", "qcode", "data", "shift");
+    if (nx_qmp_send(vm->qmp, "send-key", key, NULL, err) < 0)
+        return -1;
+    if (!serial)
+        return 0;
+    json_t *text = json_pack("{s:s, s:s}", "device", serial, "data", "\n");
+    return nx_qmp_send(vm->qmp, "ringbuf-write", text, NULL, err);
+}
+
 int nx_vm_retry_writes(struct nx_vm *vm, struct nx_error *err)
 {
     return vm->qmp ? nx_qmp_send(vm->qmp, "cont", NULL, NULL, err) : 0;
@@ -249,19 +325,12 @@ int nx_vm_retry_writes(struct nx_vm *vm, struct nx_error *err)
 
 /* ---- ending ---- */
 
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
-}
-
 /* Attend to QEMU until it has ended; false when time is up. */
 static bool wait_exit(struct nx_vm *vm, int timeout_ms)
 {
-    int64_t deadline = now_ms() + timeout_ms;
+    int64_t deadline = nx_now_ms() + timeout_ms;
     struct nx_error ignored = NX_ERROR_INIT;
-    for (int64_t left = timeout_ms; !vm->exited && left > 0; left = deadline - now_ms()) {
+    for (int64_t left = timeout_ms; !vm->exited && left > 0; left = deadline - nx_now_ms()) {
         struct pollfd fds[NX_VM_POLL_FDS];
         nx_vm_poll_fds(vm, fds);
         if (poll(fds, NX_VM_POLL_FDS, (int)left) > 0)

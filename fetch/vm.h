@@ -25,17 +25,19 @@ struct nx_vm {
     int stderr_fd;
     char said[NX_VM_SAID_MAX]; /* the end of what QEMU wrote to stderr */
     size_t said_len;
-    bool up;       /* QEMU has made the machine, its images are open, and it answers */
-    bool shutdown; /* the guest has shut itself down, or was asked to end */
-    bool exited;   /* the process has ended; status says how */
-    bool no_space; /* the guest is paused, since its writes found no room */
+    int incoming_fd; /* the device state that it is to load; -1: it boots */
+    bool running;    /* the guest runs, or boots */
+    bool up;         /* QEMU has made the machine, its images are open, and it answers */
+    bool shutdown;   /* the guest has shut itself down, or was asked to end */
+    bool exited;     /* the process has ended; status says how */
+    bool no_space;   /* the guest is paused, since its writes found no room */
     int status;
     bool has_terminal; /* it is QEMU's for the serial port; terminal is how it was before */
     struct termios terminal;
 };
-#define NX_VM_INIT                                    \
-    {                                                 \
-        .listen_fd = -1, .pidfd = -1, .stderr_fd = -1 \
+#define NX_VM_INIT                                                       \
+    {                                                                    \
+        .listen_fd = -1, .incoming_fd = -1, .pidfd = -1, .stderr_fd = -1 \
     }
 
 /* Make the QMP socket; path is a name for it in a private folder, removed again at once. */
@@ -46,12 +48,20 @@ int nx_vm_listen(struct nx_vm *vm, const char *path, struct nx_error *err);
  */
 int nx_vm_start(struct nx_vm *vm, const struct nx_args *args, bool stdio, struct nx_error *err);
 
+/* Why QEMU did not load the state, in its own words. */
+const char *nx_vm_rejection(const struct nx_vm *vm, char text[static 256]);
+
 /* What to poll for; the caller passes the same array to nx_vm_handle() afterwards. */
 void nx_vm_poll_fds(const struct nx_vm *vm, struct pollfd fds[static NX_VM_POLL_FDS]);
 
 /* Do what has become due.  Fails when QEMU fails: the message has its last words. */
 int nx_vm_handle(struct nx_vm *vm, const struct pollfd fds[static NX_VM_POLL_FDS],
                  struct nx_error *err);
+
+/* Press a key that does no harm, and Return on the serial port of that character device (a NX_SERIAL_RING; or
+ * NULL): as somebody would who looks whether the machine is there.
+ */
+int nx_vm_poke(struct nx_vm *vm, const char *serial, struct nx_error *err);
 
 /* Let a guest that found no room go on: perhaps there is some by now. */
 int nx_vm_retry_writes(struct nx_vm *vm, struct nx_error *err);

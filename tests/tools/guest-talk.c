@@ -25,6 +25,7 @@
 #include <sys/un.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/buffer.h"
 #include "common/cleanup.h"
 #include "common/error.h"
@@ -45,13 +46,6 @@ struct talk {
     bool hung_up;
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* Connect; the socket may not exist yet, or nobody listen on it. */
 static int talk_connect(struct talk *talk, struct nx_error *err)
 {
@@ -68,7 +62,7 @@ static int talk_connect(struct talk *talk, struct nx_error *err)
             talk->fd = nx_steal_fd(&fd);
             return 0;
         }
-        if ((errno != ENOENT && errno != ECONNREFUSED) || now_ms() >= talk->deadline)
+        if ((errno != ENOENT && errno != ECONNREFUSED) || nx_now_ms() >= talk->deadline)
             return nx_fail_errno(err, "%s", talk->path);
         if (talk->pid > 0 && kill(talk->pid, 0) < 0)
             return nx_fail(err, NX_ERR_SYSTEM, "%s: process %d ended", talk->path, (int)talk->pid);
@@ -92,7 +86,7 @@ static int talk_keep(struct talk *talk, const char *data, size_t n, struct nx_er
 /* Wait up to limit_ms (and the deadline) for the guest to say something; 0 also when it did not. */
 static int talk_listen(struct talk *talk, int64_t limit_ms, struct nx_error *err)
 {
-    int64_t left = talk->deadline - now_ms();
+    int64_t left = talk->deadline - nx_now_ms();
     struct pollfd poll_fd = { .fd = talk->fd, .events = POLLIN };
     int ready = poll(&poll_fd, 1, (int)(left < 0 ? 0 : left < limit_ms ? left : limit_ms));
     if (ready < 0 && errno != EINTR)
@@ -127,7 +121,7 @@ static int talk_send(struct talk *talk, const char *text, struct nx_error *err)
 /* Wait until the guest says text.  With poke, press Return now and then. */
 static int talk_expect(struct talk *talk, const char *text, bool poke, struct nx_error *err)
 {
-    int64_t next_poke = now_ms() + POKE_MS;
+    int64_t next_poke = nx_now_ms() + POKE_MS;
     for (;;) {
         size_t unheard = talk->said.len - talk->heard;
         const uint8_t *from = unheard > 0 ? talk->said.data + talk->heard : NULL;
@@ -136,12 +130,12 @@ static int talk_expect(struct talk *talk, const char *text, bool poke, struct nx
             talk->heard += (size_t)(found - from) + strlen(text);
             return 0;
         }
-        if (now_ms() >= talk->deadline)
+        if (nx_now_ms() >= talk->deadline)
             return nx_fail(err, NX_ERR_SYSTEM, "the guest did not say \"%s\" in time", text);
-        if (poke && now_ms() >= next_poke) {
+        if (poke && nx_now_ms() >= next_poke) {
             if (talk_send(talk, "", err) < 0)
                 return -1;
-            next_poke = now_ms() + POKE_MS;
+            next_poke = nx_now_ms() + POKE_MS;
         }
         if (talk_listen(talk, POKE_MS, err) < 0)
             return -1;
@@ -179,7 +173,7 @@ static int talk_run(struct talk *talk, const char *command, struct nx_error *err
 static int talk_wait_off(struct talk *talk, struct nx_error *err)
 {
     while (!talk->hung_up) {
-        if (now_ms() >= talk->deadline)
+        if (nx_now_ms() >= talk->deadline)
             return nx_fail(err, NX_ERR_SYSTEM, "the machine did not go off in time");
         if (talk_listen(talk, POKE_MS, err) < 0 && !talk->hung_up)
             return -1;
@@ -237,7 +231,7 @@ int main(int argc, char **argv)
     }
     talk.transcript = transcript;
     talk.path = argv[optind];
-    talk.deadline = now_ms() + strtol(argv[optind + 1], NULL, 10) * 1000;
+    talk.deadline = nx_now_ms() + strtol(argv[optind + 1], NULL, 10) * 1000;
 
     struct nx_error err = NX_ERROR_INIT;
     int status = talk_steps(&talk, argv + optind + 2, &err);
