@@ -264,12 +264,9 @@ static const struct nx_chardev *find_terminal(const struct nx_machine *m)
     return NULL;
 }
 
-const char *nx_cmdline_terminal(const struct nx_machine *machine, char text[static 32])
+bool nx_cmdline_has_terminal(const struct nx_machine *machine)
 {
-    const struct nx_chardev *d = find_terminal(machine);
-    if (d)
-        snprintf(text, 32, "char%s%u", chardev_name(d), d->number);
-    return d ? text : NULL;
+    return find_terminal(machine) != NULL;
 }
 
 static void add_chardev(struct nx_cmdline *c, const struct nx_chardev *d, bool is_terminal)
@@ -291,8 +288,8 @@ static void add_chardev(struct nx_cmdline *c, const struct nx_chardev *d, bool i
         nx_args_addf(c->args, "socket,id=char%s%u,path=%s,server=on,wait=off", name, d->number,
                      path ? path : "");
         break;
-    case NX_SERIAL_RING:
-        nx_args_addf(c->args, "ringbuf,id=char%s%u,size=65536", name, d->number);
+    case NX_SERIAL_FD:
+        nx_args_addf(c->args, "socket,id=char%s%u,fd=%d", name, d->number, c->options->serial_fd);
         break;
     case NX_SERIAL_NULL:
         nx_args_addf(c->args, "null,id=char%s%u", name, d->number);

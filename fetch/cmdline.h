@@ -38,7 +38,7 @@ enum nx_cmdline_serial {
     NX_SERIAL_STDIO, /* Ctrl-C goes to the guest */
     NX_SERIAL_FILE,
     NX_SERIAL_UNIX, /* a socket that QEMU listens on */
-    NX_SERIAL_RING, /* memory, which QMP writes to (ringbuf-write) */
+    NX_SERIAL_FD,   /* a connected socket that QEMU inherits */
 };
 
 struct nx_cmdline_options {
@@ -61,6 +61,7 @@ struct nx_cmdline_options {
 
     enum nx_cmdline_serial serial; /* the first serial port; all others lead nowhere */
     const char *serial_path;       /* file or Unix socket */
+    int serial_fd;                 /* of NX_SERIAL_FD */
 
     bool no_network; /* the cards stay, their cables are cut off the host */
     const struct nx_cmdline_forward *forwards; /* to the first network card */
@@ -93,8 +94,8 @@ struct nx_cmdline_options {
 int nx_cmdline_build(const struct nx_machine *machine, const struct nx_cmdline_options *options,
                      struct nx_args *ret_args, struct nx_error *err);
 
-/* id of the character device of the port that options->serial means ("charserial0"), into text; NULL if there is none. */
-const char *nx_cmdline_terminal(const struct nx_machine *machine, char text[static 32]);
+/* Has the machine the port that options->serial means? */
+bool nx_cmdline_has_terminal(const struct nx_machine *machine);
 
 /* A command line for the machine's board alone, machine type and processors, with QMP on standard input and
  * output.  It fails to start if the processors lack a feature.

@@ -254,11 +254,10 @@ static const char *audio_of(const struct run *run)
 }
 
 /* --until=settled types something in the end, if --serial has not given the port to somebody else. */
-static bool has_ring(const struct run *run)
+static bool types_itself(const struct run *run)
 {
-    char text[32];
     return run->options->until_settled && run->options->serial.kind == NX_SERIAL_NULL &&
-           nx_cmdline_terminal(run->machine, text);
+           nx_cmdline_has_terminal(run->machine);
 }
 
 static int build_command(struct run *run, struct nx_args *ret_args, struct nx_error *err)
@@ -288,7 +287,8 @@ static int build_command(struct run *run, struct nx_args *ret_args, struct nx_er
         .audio = audio_of(run),
         .memory_path = memory,
         .incoming = run->resume ? "defer" : NULL,
-        .serial = has_ring(run) ? NX_SERIAL_RING : options->serial.kind,
+        .serial = types_itself(run) ? NX_SERIAL_FD : options->serial.kind,
+        .serial_fd = run->vm.serial_fds[0],
         .serial_path = options->serial.path,
         .no_network = options->no_network,
         .forwards = forwards,
@@ -324,7 +324,9 @@ static int attend(struct run *run, struct nx_error *err)
         return -1;
     if (nx_vm_handle(&run->vm, fds, err) < 0)
         return -1;
-    bool idle = !fds[0].revents && !fds[1].revents && !fds[2].revents;
+    bool idle = true;
+    for (size_t i = 0; i < NX_VM_POLL_FDS; i++)
+        idle = idle && !fds[i].revents;
     return was_full && idle && !run->vm.exited ? nx_vm_retry_writes(&run->vm, err) : 0;
 }
 
@@ -335,7 +337,9 @@ static int start_once(struct run *run, struct nx_error *err)
     NX_AUTO_ARGS struct nx_args args = { 0 };
     if (!socket)
         return nx_fail_errno(err, "QMP");
-    if (nx_vm_listen(&run->vm, socket, err) < 0 || build_command(run, &args, err) < 0)
+    if (nx_vm_listen(&run->vm, socket, err) < 0 ||
+        (types_itself(run) && nx_vm_open_serial(&run->vm, err) < 0) ||
+        build_command(run, &args, err) < 0)
         return -1;
     log_command(&args);
     if (run->resume && lseek(run->session.state_fd, 0, SEEK_SET) < 0)
@@ -373,7 +377,6 @@ static int start(struct run *run, struct nx_error *err)
 /* Is this run over by --until?  Pokes the machine when it is to be. */
 static bool is_over(struct run *run, struct nx_settle *settle)
 {
-    char text[32];
     const struct nx_options *options = run->options;
     int64_t now = nx_now_ms();
     if (options->until_seconds)
@@ -382,7 +385,7 @@ static bool is_over(struct run *run, struct nx_settle *settle)
         return false;
     switch (nx_settle_step(settle, now, run->session.stats.touched)) {
     case NX_SETTLE_POKE:
-        nx_vm_poke(&run->vm, has_ring(run) ? nx_cmdline_terminal(run->machine, text) : NULL, NULL);
+        nx_vm_poke(&run->vm, NULL);
         return false;
     case NX_SETTLE_DONE:
         return true;

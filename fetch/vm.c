@@ -18,7 +18,7 @@
 #include "common/log.h"
 #include "fetch/hugepages.h"
 
-enum { FD_PROCESS, FD_QMP, FD_STDERR };
+enum { FD_PROCESS, FD_QMP, FD_STDERR, FD_SERIAL };
 
 /* ---- starting ---- */
 
@@ -52,6 +52,13 @@ int nx_vm_listen(struct nx_vm *vm, const char *path, struct nx_error *err)
     if (ret != 0 || nx_qmp_new(nx_steal_fd(&ours), &vm->qmp, err) < 0)
         return -1;
     vm->listen_fd = nx_steal_fd(&listening);
+    return 0;
+}
+
+int nx_vm_open_serial(struct nx_vm *vm, struct nx_error *err)
+{
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, vm->serial_fds) < 0)
+        return nx_fail_errno(err, "serial port");
     return 0;
 }
 
@@ -100,12 +107,16 @@ int nx_vm_start(struct nx_vm *vm, const struct nx_args *args, bool stdio, struct
         return nx_fail(err, NX_ERR_SYSTEM, "no memory for QEMU's environment");
     if (vm->incoming_fd >= 0 && nx_hugepages_prepare() < 0)
         return nx_fail_errno(err, "seccomp filter");
-    const int keep[] = { vm->listen_fd, vm->incoming_fd };
+    int keep[3], n_keep = 0;
+    const int fds[] = { vm->listen_fd, vm->incoming_fd, vm->serial_fds[0] };
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
+        if (fds[i] >= 0)
+            keep[n_keep++] = fds[i];
     struct nx_spawn_options options = { .stdin_fd = stdio ? STDIN_FILENO : -1,
                                         .stdout_fd = stdio ? STDOUT_FILENO : -1,
                                         .stderr_fd = write_end,
                                         .keep_fds = keep,
-                                        .n_keep_fds = vm->incoming_fd >= 0 ? 2 : 1,
+                                        .n_keep_fds = (size_t)n_keep,
                                         .new_session = true,
                                         .before_exec =
                                             vm->incoming_fd >= 0 ? nx_hugepages_refuse : NULL,
@@ -113,6 +124,8 @@ int nx_vm_start(struct nx_vm *vm, const struct nx_args *args, bool stdio, struct
     if (nx_spawn(args, &options, &vm->pid, err) < 0)
         return nx_fail_while(err, "install the package qemu-system-x86");
     close(nx_steal_fd(&vm->listen_fd));
+    if (vm->serial_fds[0] >= 0)
+        close(nx_steal_fd(&vm->serial_fds[0]));
     vm->pidfd = pidfd_open(vm->pid, 0);
     return vm->pidfd < 0 ? nx_fail_errno(err, "QEMU: pidfd") : 0;
 }
@@ -124,6 +137,7 @@ void nx_vm_poll_fds(const struct nx_vm *vm, struct pollfd fds[static NX_VM_POLL_
     fds[FD_PROCESS] = (struct pollfd){ .fd = vm->exited ? -1 : vm->pidfd, .events = POLLIN };
     fds[FD_QMP] = (struct pollfd){ .fd = vm->qmp ? nx_qmp_fd(vm->qmp) : -1, .events = POLLIN };
     fds[FD_STDERR] = (struct pollfd){ .fd = vm->stderr_fd, .events = POLLIN };
+    fds[FD_SERIAL] = (struct pollfd){ .fd = vm->serial_fds[1], .events = POLLIN };
 }
 
 /* Keep the end of what QEMU says. */
@@ -271,9 +285,20 @@ static int handle_exit(struct nx_vm *vm, struct nx_error *err)
     return 0;
 }
 
+/* Nobody listens, but the guest must not wait for that. */
+static void drop_serial(struct nx_vm *vm)
+{
+    char chunk[4096];
+    ssize_t n = read(vm->serial_fds[1], chunk, sizeof chunk);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        close(nx_steal_fd(&vm->serial_fds[1]));
+}
+
 int nx_vm_handle(struct nx_vm *vm, const struct pollfd fds[static NX_VM_POLL_FDS],
                  struct nx_error *err)
 {
+    if (fds[FD_SERIAL].revents)
+        drop_serial(vm);
     if (fds[FD_STDERR].revents)
         read_stderr(vm);
     if (fds[FD_QMP].revents && vm->qmp && handle_qmp(vm, err) < 0)
@@ -305,17 +330,14 @@ const char *nx_vm_rejection(const struct nx_vm *vm, char text[static 256])
     return text;
 }
 
-int nx_vm_poke(struct nx_vm *vm, const char *serial, struct nx_error *err)
+int nx_vm_poke(struct nx_vm *vm, struct nx_error *err)
 {
     if (!vm->qmp)
         return 0;
+    if (vm->serial_fds[1] >= 0 && send(vm->serial_fds[1], "\r", 1, MSG_NOSIGNAL) < 0)
+        nx_log(NX_LOG_INFO, "serial port: %s", strerror(errno));
     json_t *key = json_pack("{s:[{s:s, s:s}]}", "keys", "type", "qcode", "data", "shift");
-    if (nx_qmp_send(vm->qmp, "send-key", key, NULL, err) < 0)
-        return -1;
-    if (!serial)
-        return 0;
-    json_t *text = json_pack("{s:s, s:s}", "device", serial, "data", "\n");
-    return nx_qmp_send(vm->qmp, "ringbuf-write", text, NULL, err);
+    return nx_qmp_send(vm->qmp, "send-key", key, NULL, err);
 }
 
 int nx_vm_retry_writes(struct nx_vm *vm, struct nx_error *err)
@@ -367,5 +389,8 @@ void nx_vm_reap(struct nx_vm *vm)
         close(vm->pidfd);
     if (vm->stderr_fd >= 0)
         close(vm->stderr_fd);
+    for (int i = 0; i < 2; i++)
+        if (vm->serial_fds[i] >= 0)
+            close(vm->serial_fds[i]);
     *vm = (struct nx_vm)NX_VM_INIT;
 }

@@ -14,13 +14,14 @@
 #include "common/process.h"
 #include "fetch/qmp.h"
 
-#define NX_VM_POLL_FDS 3
+#define NX_VM_POLL_FDS 4
 #define NX_VM_SAID_MAX 2048
 
 struct nx_vm {
     int listen_fd; /* for nx_cmdline_options.qmp_fd: QEMU's end of QMP, listening */
     struct nx_qmp *qmp;
-    pid_t pid; /* 0 when there is none to wait for */
+    pid_t pid;         /* 0 when there is none to wait for */
+    int serial_fds[2]; /* ends of the machine's serial port, QEMU's and ours; -1 */
     int pidfd;
     int stderr_fd;
     char said[NX_VM_SAID_MAX]; /* the end of what QEMU wrote to stderr */
@@ -35,9 +36,9 @@ struct nx_vm {
     bool has_terminal; /* it is QEMU's for the serial port; terminal is how it was before */
     struct termios terminal;
 };
-#define NX_VM_INIT                                                       \
-    {                                                                    \
-        .listen_fd = -1, .incoming_fd = -1, .pidfd = -1, .stderr_fd = -1 \
+#define NX_VM_INIT                                                                                 \
+    {                                                                                              \
+        .listen_fd = -1, .incoming_fd = -1, .serial_fds = { -1, -1 }, .pidfd = -1, .stderr_fd = -1 \
     }
 
 /* Make the QMP socket; path is a name for it in a private folder, removed again at once. */
@@ -58,10 +59,15 @@ void nx_vm_poll_fds(const struct nx_vm *vm, struct pollfd fds[static NX_VM_POLL_
 int nx_vm_handle(struct nx_vm *vm, const struct pollfd fds[static NX_VM_POLL_FDS],
                  struct nx_error *err);
 
-/* Press a key that does no harm, and Return on the serial port of that character device (a NX_SERIAL_RING; or
- * NULL): as somebody would who looks whether the machine is there.
+/* Have the machine's serial port ourselves: serial_fds[0] is for nx_cmdline_options.serial_fd.  What the guest says there is
+ * dropped.
  */
-int nx_vm_poke(struct nx_vm *vm, const char *serial, struct nx_error *err);
+int nx_vm_open_serial(struct nx_vm *vm, struct nx_error *err);
+
+/* Press a key that does no harm, and Return on the serial port if that is ours: as somebody would who looks
+ * whether the machine is there.
+ */
+int nx_vm_poke(struct nx_vm *vm, struct nx_error *err);
 
 /* Let a guest that found no room go on: perhaps there is some by now. */
 int nx_vm_retry_writes(struct nx_vm *vm, struct nx_error *err);

@@ -93,7 +93,7 @@ virsh start "nxpk-$variant"
 # ---- bring it to work ----
 
 # Counts in a file, by and by, and says when: a gap can be seen.
-count_in_debian="{ perl -e 'use Time::HiRes; open F, \">\", \"/run/nxpk/count\"; select F; \$| = 1; for (\$n = 1;; \$n++) { print \"\$n\\\\n\"; Time::HiRes::sleep(0.2) }' & }"
+count_in_debian="{ perl -e 'use Time::HiRes; open F, \">\", \"/run/nxpk/count\"; select F; \$| = 1; for (\$n = 1;; \$n++) { print \"\$n\\n\"; Time::HiRes::sleep(0.2) }' & }"
 case $base in
 debian)
     talk 300 'expect:nxpk-debian login:' send:root 'expect:Password:' send:nxpk 'expect:# ' \

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Talk to a guest over the Unix socket of its serial port, as expect does:
  *
- *     guest-talk [-o TRANSCRIPT] [-p PID] SOCKET SECONDS STEP...
+ *     guest-talk [-o TRANSCRIPT] [-p PID] [-i MS] SOCKET SECONDS STEP...
  *
  *     expect:TEXT   wait until the guest says TEXT (after what earlier steps waited for)
- *     poke:TEXT     the same, pressing Return every two seconds: for a prompt that may have been shown already
+ *     poke:TEXT     the same, pressing Return every two seconds (or MS): for a prompt that may have been shown already
  *     send:TEXT     type TEXT and Return
  *     run:COMMAND   run COMMAND in the guest's shell, its output to our stdout
  *     off:          wait until the machine is off
@@ -32,7 +32,7 @@
 
 #define MAX_SAID       (16 << 20) /* a guest that says more than this is broken */
 #define RETRY_MS       50         /* between attempts to connect */
-#define POKE_MS        2000       /* between Returns */
+#define POKE_MS        2000       /* between Returns, unless told */
 #define MAX_LAST_WORDS 1500       /* shown when something went wrong */
 
 struct talk {
@@ -40,6 +40,7 @@ struct talk {
     FILE *transcript; /* or NULL */
     pid_t pid;        /* without it nobody will listen any more; 0: unknown */
     int64_t deadline; /* ms of CLOCK_MONOTONIC */
+    int poke_ms;      /* between Returns */
     int fd;
     struct nx_buffer said; /* everything the guest said, without CR and NUL */
     size_t heard;          /* as much of it was waited for already */
@@ -121,7 +122,7 @@ static int talk_send(struct talk *talk, const char *text, struct nx_error *err)
 /* Wait until the guest says text.  With poke, press Return now and then. */
 static int talk_expect(struct talk *talk, const char *text, bool poke, struct nx_error *err)
 {
-    int64_t next_poke = nx_now_ms() + POKE_MS;
+    int64_t next_poke = nx_now_ms() + talk->poke_ms;
     for (;;) {
         size_t unheard = talk->said.len - talk->heard;
         const uint8_t *from = unheard > 0 ? talk->said.data + talk->heard : NULL;
@@ -135,9 +136,9 @@ static int talk_expect(struct talk *talk, const char *text, bool poke, struct nx
         if (poke && nx_now_ms() >= next_poke) {
             if (talk_send(talk, "", err) < 0)
                 return -1;
-            next_poke = nx_now_ms() + POKE_MS;
+            next_poke = nx_now_ms() + talk->poke_ms;
         }
-        if (talk_listen(talk, POKE_MS, err) < 0)
+        if (talk_listen(talk, talk->poke_ms, err) < 0)
             return -1;
     }
 }
@@ -175,7 +176,7 @@ static int talk_wait_off(struct talk *talk, struct nx_error *err)
     while (!talk->hung_up) {
         if (nx_now_ms() >= talk->deadline)
             return nx_fail(err, NX_ERR_SYSTEM, "the machine did not go off in time");
-        if (talk_listen(talk, POKE_MS, err) < 0 && !talk->hung_up)
+        if (talk_listen(talk, talk->poke_ms, err) < 0 && !talk->hung_up)
             return -1;
     }
     return 0;
@@ -215,18 +216,20 @@ static int talk_steps(struct talk *talk, char **steps, struct nx_error *err)
 int main(int argc, char **argv)
 {
     NX_AUTO_FILE FILE *transcript = NULL;
-    struct talk talk = { .fd = -1, .said = NX_BUFFER_INIT(MAX_SAID) };
+    struct talk talk = { .fd = -1, .poke_ms = POKE_MS, .said = NX_BUFFER_INIT(MAX_SAID) };
     int option;
-    while ((option = getopt(argc, argv, "o:p:")) != -1) {
+    while ((option = getopt(argc, argv, "o:p:i:")) != -1) {
         if (option == 'o' && !(transcript = fopen(optarg, "ae")))
             perror(optarg);
+        if (option == 'i')
+            talk.poke_ms = atoi(optarg);
         if (option == 'p')
             talk.pid = (pid_t)strtol(optarg, NULL, 10);
         if (option == '?' || (option == 'o' && !transcript))
             return 2;
     }
     if (argc - optind < 3) {
-        fputs("guest-talk [-o TRANSCRIPT] [-p PID] SOCKET SECONDS STEP...\n", stderr);
+        fputs("guest-talk [-o TRANSCRIPT] [-p PID] [-i MS] SOCKET SECONDS STEP...\n", stderr);
         return 2;
     }
     talk.transcript = transcript;

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/* A slow line, or a broken one, between a client and a server:
+ *
+ *     relay [-r BYTES_PER_SECOND] [-d MS] [-f PORT_FILE] PORT ADDRESS:PORT
+ *
+ * Connections to PORT of 127.0.0.1 (0: any free one, written to PORT_FILE) are relayed to ADDRESS:PORT.  All of them share
+ * the rate, in each direction; each byte takes MS milliseconds, and so does the news of a new connection
+ * in both directions: so connecting and asking cost what they would on a line with a round trip of 2 MS.
+ *
+ *     SIGUSR1   the line is dead: connections stay, nothing comes through
+ *     SIGUSR2   it is alive again
+ *     SIGHUP    all connections break, and new ones are refused, until SIGUSR2
+ *     SIGTERM   the end
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINKS_MAX  64
+#define PIECE      4096 /* bytes: what one turn moves */
+#define PIECES_MAX 512  /* on their way in one direction of a link */
+
+/* Bytes on their way: they arrive when they are due. */
+struct piece {
+    int64_t due; /* µs */
+    size_t len, sent;
+    char data[PIECE];
+};
+
+/* One direction of a link. */
+struct lane {
+    int from, to;
+    struct piece *pieces; /* a ring */
+    size_t first, count;
+    bool ended;    /* from has nothing more */
+    bool finished; /* to was told so */
+};
+
+struct link {
+    bool used;
+    int client, server;
+    struct lane up, down;
+};
+
+static struct sockaddr_in target;
+static int64_t delay_us;
+static double rate;        /* bytes a second; 0: no limit */
+static int64_t free_at[2]; /* µs: when the line has room for the next byte, up and down */
+static struct link links[LINKS_MAX];
+static volatile sig_atomic_t dead, refusing, cut, ending;
+
+static int64_t now_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * INT64_C(1000000) + ts.tv_nsec / 1000;
+}
+
+static void on_signal(int sig)
+{
+    if (sig == SIGUSR1)
+        dead = 1;
+    else if (sig == SIGUSR2)
+        dead = refusing = 0;
+    else if (sig == SIGHUP)
+        cut = refusing = 1;
+    else
+        ending = 1;
+}
+
+static void close_link(struct link *link)
+{
+    close(link->client);
+    close(link->server);
+    free(link->up.pieces);
+    free(link->down.pieces);
+    *link = (struct link){ 0 };
+}
+
+static void open_link(int client)
+{
+    struct link *link = NULL;
+    for (size_t i = 0; i < LINKS_MAX && !link; i++)
+        if (!links[i].used)
+            link = &links[i];
+    int server = link && !refusing ? socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+    if (server < 0 || connect(server, (struct sockaddr *)&target, sizeof target) < 0) {
+        if (server >= 0)
+            close(server);
+        close(client);
+        return;
+    }
+    int one = 1;
+    setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    fcntl(server, F_SETFL, O_NONBLOCK);
+    fcntl(client, F_SETFL, O_NONBLOCK);
+    *link = (struct link){
+        true, client, server, { .from = client, .to = server }, { .from = server, .to = client }
+    };
+    link->up.pieces = calloc(PIECES_MAX, sizeof(struct piece));
+    link->down.pieces = calloc(PIECES_MAX, sizeof(struct piece));
+    /* The handshake, which the kernel has done at once, would have cost a round trip. */
+    if (!link->up.pieces || !link->down.pieces)
+        exit(1);
+    int64_t there = now_us() + 2 * delay_us;
+    if (free_at[0] < there && delay_us)
+        link->up.pieces[0].due = there; /* earliest for the first byte: see take() */
+}
+
+/* Read what fits; false when the link is broken. */
+static bool take(struct lane *lane, int direction)
+{
+    struct piece *piece = &lane->pieces[(lane->first + lane->count) % PIECES_MAX];
+    int64_t earliest = lane->count == 0 ? piece->due : 0; /* of a link that has just been opened */
+    ssize_t n = read(lane->from, piece->data, sizeof piece->data);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (n == 0) {
+        lane->ended = true;
+        return true;
+    }
+    int64_t now = now_us();
+    if (free_at[direction] < now)
+        free_at[direction] = now;
+    if (rate > 0)
+        free_at[direction] += (int64_t)((double)n * 1e6 / rate);
+    piece->due = free_at[direction] + delay_us;
+    if (earliest > now && piece->due < earliest + delay_us)
+        piece->due = earliest + delay_us;
+    piece->len = (size_t)n;
+    piece->sent = 0;
+    lane->count++;
+    return true;
+}
+
+/* Hand over what is due; false when the link is broken. */
+static bool give(struct lane *lane)
+{
+    while (lane->count > 0) {
+        struct piece *piece = &lane->pieces[lane->first];
+        if (piece->due > now_us())
+            return true;
+        ssize_t n =
+            send(lane->to, piece->data + piece->sent, piece->len - piece->sent, MSG_NOSIGNAL);
+        if (n < 0)
+            return errno == EAGAIN || errno == EINTR;
+        piece->sent += (size_t)n;
+        if (piece->sent < piece->len)
+            return true;
+        piece->due = 0;
+        lane->first = (lane->first + 1) % PIECES_MAX;
+        lane->count--;
+    }
+    if (lane->ended && !lane->finished) {
+        shutdown(lane->to, SHUT_WR);
+        lane->finished = true;
+    }
+    return true;
+}
+
+/* How long until something is due; -1: only a socket can tell. */
+static int wait_ms(void)
+{
+    int64_t next = INT64_MAX, now = now_us();
+    for (size_t i = 0; i < LINKS_MAX && !dead; i++) {
+        const struct lane *lanes[] = { &links[i].up, &links[i].down };
+        for (int l = 0; links[i].used && l < 2; l++)
+            if (lanes[l]->count > 0 && lanes[l]->pieces[lanes[l]->first].due < next)
+                next = lanes[l]->pieces[lanes[l]->first].due;
+    }
+    if (next == INT64_MAX)
+        return -1;
+    return next <= now ? 1 : (int)((next - now + 999) / 1000);
+}
+
+static short reads(const struct lane *lane)
+{
+    /* What waits on a limited line is bounded, as in a router's queue. */
+    return !dead && !lane->ended && lane->count < PIECES_MAX ? POLLIN : 0;
+}
+
+static void serve_links(const struct pollfd *fds)
+{
+    for (size_t i = 0; i < LINKS_MAX; i++) {
+        struct link *link = &links[i];
+        if (!link->used)
+            continue;
+        bool good = !cut;
+        if (good && fds[2 * i].revents & (POLLIN | POLLHUP) && reads(&link->up))
+            good = take(&link->up, 0);
+        if (good && fds[2 * i + 1].revents & (POLLIN | POLLHUP) && reads(&link->down))
+            good = take(&link->down, 1);
+        if (good && !dead)
+            good = give(&link->up) && give(&link->down);
+        if (!good || (link->up.finished && link->down.finished))
+            close_link(link);
+    }
+    cut = 0;
+}
+
+static void run(int listener)
+{
+    struct pollfd fds[2 * LINKS_MAX + 1];
+    while (!ending) {
+        for (size_t i = 0; i < LINKS_MAX; i++) {
+            const struct link *link = &links[i];
+            fds[2 * i] =
+                (struct pollfd){ link->used && reads(&link->up) ? link->client : -1, POLLIN, 0 };
+            fds[2 * i + 1] =
+                (struct pollfd){ link->used && reads(&link->down) ? link->server : -1, POLLIN, 0 };
+        }
+        fds[2 * LINKS_MAX] = (struct pollfd){ dead ? -1 : listener, POLLIN, 0 };
+        int timeout = wait_ms();
+        if (poll(fds, 2 * LINKS_MAX + 1, timeout < 0 || timeout > 200 ? 200 : timeout) < 0) {
+            if (errno != EINTR)
+                return;
+            for (size_t i = 0; i < 2 * LINKS_MAX + 1; i++)
+                fds[i].revents = 0;
+        }
+        serve_links(fds);
+        if (fds[2 * LINKS_MAX].revents) {
+            int client = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+            if (client >= 0)
+                open_link(client);
+        }
+    }
+}
+
+static int listen_on(unsigned port, const char *port_file)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+    socklen_t len = sizeof address;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, len) < 0 || listen(fd, 64) < 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &len) < 0)
+        return -1;
+    FILE *file = port_file ? fopen(port_file, "we") : NULL;
+    if (file) {
+        fprintf(file, "%u\n", ntohs(address.sin_port));
+        fclose(file);
+    }
+    return port_file && !file ? -1 : fd;
+}
+
+static int parse_target(char *text)
+{
+    char *colon = strrchr(text, ':');
+    if (!colon)
+        return -1;
+    *colon = 0;
+    target.sin_family = AF_INET;
+    target.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
+    return inet_pton(AF_INET, text, &target.sin_addr) == 1 ? 0 : -1;
+}
+
+int main(int argc, char **argv)
+{
+    const char *port_file = NULL;
+    int option;
+    while ((option = getopt(argc, argv, "r:d:f:")) != -1) {
+        if (option == 'r')
+            rate = strtod(optarg, NULL);
+        else if (option == 'd')
+            delay_us = strtoll(optarg, NULL, 10) * 1000;
+        else if (option == 'f')
+            port_file = optarg;
+        else
+            return 2;
+    }
+    if (argc - optind != 2 || parse_target(argv[optind + 1]) < 0) {
+        fputs("relay [-r BYTES_PER_SECOND] [-d MS] [-f PORT_FILE] PORT ADDRESS:PORT\n", stderr);
+        return 2;
+    }
+    struct sigaction action = { .sa_handler = on_signal };
+    const int signals[] = { SIGUSR1, SIGUSR2, SIGHUP, SIGTERM, SIGINT };
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+        sigaction(signals[i], &action, NULL);
+    int listener = listen_on((unsigned)strtoul(argv[optind], NULL, 10), port_file);
+    if (listener < 0) {
+        perror("relay");
+        return 1;
+    }
+    run(listener);
+    return 0;
+}
