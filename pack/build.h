@@ -11,7 +11,7 @@
 
 #define NX_DISK_CHUNK_DEFAULT   (64 * 1024)
 #define NX_NVRAM_CHUNK_DEFAULT  (64 * 1024)
-#define NX_MEMORY_CHUNK_DEFAULT (16 * 1024)
+#define NX_MEMORY_CHUNK_DEFAULT (8 * 1024)
 
 enum nx_train_mode {
     NX_TRAIN_MEMORY, /* if there is memory; a package that cannot be trained is written all the same */

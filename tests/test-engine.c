@@ -95,6 +95,8 @@ static void start(struct run *run, struct nx_engine_config *config, bool mount)
 {
     struct nx_error err = NX_ERROR_INIT;
     *run = (struct run){ .mountpoint = NX_MOUNTPOINT_INIT };
+    if (!config->state_fd && !config->record_fd)
+        config->state_fd = config->record_fd = -1;
     if (mount) {
         nx_assert_ok(nx_mountpoint_mount(mount_dir, &run->mountpoint, &err), err);
         config->fuse_fd = run->mountpoint.fd;

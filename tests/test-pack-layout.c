@@ -48,28 +48,58 @@ static void finish(void)
     nx_store_release(&store);
 }
 
-static void lay_out(void)
+static uint64_t records(void)
 {
-    struct nx_error err = NX_ERROR_INIT;
-    nx_assert_ok(nx_layout_make(&layout, &store, &manifest, "/tmp/test-pack-layout", &err), err);
-    ck_assert_uint_eq(manifest.index.size, layout.upper.len + layout.leaves.size);
-    ck_assert_uint_eq(manifest.chunks.size, store.chunks.size);
+    return store.records.size / sizeof(struct nx_store_record);
 }
 
-/* Bytes of the index member. */
+static uint64_t index_size(void)
+{
+    return layout.hot_upper.len + layout.hot_leaves.size + layout.upper.len + layout.leaves.size;
+}
+
+static void lay_out_by(const struct nx_placement *placement)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    nx_assert_ok(nx_layout_make(&layout, &store.records, placement, &manifest,
+                                "/tmp/test-pack-layout", &err),
+                 err);
+    manifest.chunks.size = store.chunks.size;
+    ck_assert_uint_eq(manifest.index.size, index_size());
+}
+
+static void lay_out(void)
+{
+    lay_out_by(NULL);
+    ck_assert_uint_eq(layout.upper.len + layout.hot_leaves.size, 0);
+    ck_assert_uint_eq(manifest.boot_index, 0);
+}
+
+/* Bytes of the index member, a page, which lies within one of its four parts. */
 static void read_index(uint64_t offset, uint8_t *buf, size_t len)
 {
     struct nx_error err = NX_ERROR_INIT;
+    struct nx_spool *spools[] = { &layout.hot_leaves, &layout.leaves };
+    const struct nx_buffer *buffers[] = { &layout.hot_upper, &layout.upper };
     ck_assert_uint_le(offset + len, manifest.index.size);
-    if (offset + len <= layout.upper.len)
-        memcpy(buf, layout.upper.data + offset, len);
-    else
-        nx_assert_ok(nx_spool_read(&layout.leaves, buf, len, offset - layout.upper.len, &err), err);
+    for (int part = 0; part < 2; part++) {
+        if (offset < buffers[part]->len) {
+            memcpy(buf, buffers[part]->data + offset, len);
+            return;
+        }
+        offset -= buffers[part]->len;
+        if (offset < spools[part]->size) {
+            nx_assert_ok(nx_spool_read(spools[part], buf, len, offset, &err), err);
+            return;
+        }
+        offset -= spools[part]->size;
+    }
+    ck_abort_msg("no page there");
 }
 
 /* Walk a page; check that its chunks are records *next and following. */
 static void walk(const struct nx_image *image, const struct nx_index_entry *entry, unsigned level,
-                 uint64_t first, uint64_t *next)
+                 uint64_t first, const struct nx_placement *placement, uint64_t *next)
 {
     struct nx_error err = NX_ERROR_INIT;
     uint8_t page[NX_INDEX_PAGE_MAX];
@@ -85,11 +115,13 @@ static void walk(const struct nx_image *image, const struct nx_index_entry *entr
         ck_assert(nx_index_page_get(page, slot, &child));
         uint64_t number = first + ((uint64_t)slot << (8 * level));
         if (level > 0) {
-            walk(image, &child, level - 1, number, next);
+            walk(image, &child, level - 1, number, placement, next);
             continue;
         }
         struct nx_store_record record;
-        nx_assert_ok(nx_store_read(&store, (*next)++, &record, &err), err);
+        nx_assert_ok(nx_store_record_read(&store.records, (*next)++, &record, &err), err);
+        if (placement)
+            nx_assert_ok(nx_placement_move(placement, &record.entry, &err), err);
         ck_assert_uint_eq(record.number, number);
         ck_assert_uint_eq(record.entry.offset, child.offset);
         ck_assert_uint_eq(record.entry.size, child.size);
@@ -98,19 +130,24 @@ static void walk(const struct nx_image *image, const struct nx_index_entry *entr
 }
 
 /* All images' trees lead to all records, and roots stand first. */
-static void check_trees(void)
+static void check_trees_by(const struct nx_placement *placement)
 {
     uint64_t next = 0, roots = 0;
     for (unsigned i = 0; i < manifest.n_images; i++) {
         const struct nx_image *image = &manifest.images[i];
         const struct nx_index_entry root = { image->root.offset, (uint32_t)image->root.size,
                                              image->root_digest };
-        walk(image, &root, nx_index_levels(nx_image_chunk_count(image)) - 1, 0, &next);
+        walk(image, &root, nx_index_levels(nx_image_chunk_count(image)) - 1, 0, placement, &next);
         roots += image->root.size;
     }
-    ck_assert_uint_eq(next, nx_store_records(&store));
+    ck_assert_uint_eq(next, records());
     for (unsigned i = 0; i < manifest.n_images; i++)
         ck_assert_uint_le(manifest.images[i].root.offset + manifest.images[i].root.size, roots);
+}
+
+static void check_trees(void)
+{
+    check_trees_by(NULL);
 }
 
 /* Every mixture of depths and densities in one package. */
@@ -157,7 +194,7 @@ START_TEST(upper_pages_stand_in_front)
         add_chunk(image, n * 256 * 300, 5);
     lay_out();
     check_trees();
-    ck_assert_uint_lt(layout.upper.len, 65536 - 4 * 4096);
+    ck_assert_uint_lt(layout.hot_upper.len, 65536 - 4 * 4096);
     ck_assert_uint_eq(layout.leaves.size, 200 * nx_index_page_size(1));
     finish();
 }
@@ -176,16 +213,167 @@ START_TEST(equal_chunks_are_stored_once)
     for (uint64_t n = 0; n < 20000; n++)
         add_chunk(second, n, 6);
     ck_assert_uint_eq(store.chunks.size, once);
-    ck_assert_uint_eq(nx_store_records(&store), 40000);
+    ck_assert_uint_eq(records(), 40000);
     for (uint64_t n = 0; n < 20000; n += 777) {
         struct nx_store_record a, b;
-        nx_assert_ok(nx_store_read(&store, n, &a, &err), err);
-        nx_assert_ok(nx_store_read(&store, 20000 + n, &b, &err), err);
+        nx_assert_ok(nx_store_record_read(&store.records, n, &a, &err), err);
+        nx_assert_ok(nx_store_record_read(&store.records, 20000 + n, &b, &err), err);
         ck_assert_mem_eq(&a, &b, sizeof a);
     }
     lay_out();
     check_trees();
     finish();
+}
+END_TEST
+
+/* ---- boot sets ---- */
+
+static struct nx_placement *placement_of(const struct nx_touch *touches, size_t count)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    struct nx_placement *placement;
+    const struct nx_record record = { .touches = (struct nx_touch *)touches, .count = count };
+    nx_assert_ok(nx_placement_new(&record, count, &placement, &err), err);
+    uint64_t first = 0;
+    for (unsigned i = 0; i < manifest.n_images; i++) {
+        for (uint64_t n = 0; n < manifest.images[i].chunks; n++) {
+            struct nx_store_record chunk;
+            nx_assert_ok(nx_store_record_read(&store.records, first + n, &chunk, &err), err);
+            nx_placement_note(placement, i, chunk.number, &chunk.entry);
+        }
+        first += manifest.images[i].chunks;
+    }
+    nx_assert_ok(nx_placement_settle(placement, "test", &err), err);
+    return placement;
+}
+
+/* Where the stored bytes of record i are now. */
+static struct nx_index_entry moved(const struct nx_placement *placement, uint64_t i)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    struct nx_store_record record;
+    nx_assert_ok(nx_store_record_read(&store.records, i, &record, &err), err);
+    nx_assert_ok(nx_placement_move(placement, &record.entry, &err), err);
+    return record.entry;
+}
+
+/* The boot set in the order of its use; a page that leads to it within boot_index, no other leaf. */
+START_TEST(boot_set_stands_in_front)
+{
+    const struct nx_touch touches[] = {
+        { 0, 1, 700 },  { 0, 0, 99991 * 7 }, { 1, 1, 3 }, { 2, 1, 700 }, /* again */
+        { 3, 1, 2999 }, { 4, 0, 5 },                                     /* all zero */
+    };
+    start();
+    struct nx_image *image = add_image(UINT64_C(1) << 40, 65536); /* three levels, sparse */
+    for (uint64_t n = 0; n < UINT64_C(1) << 24; n += 99991)
+        add_chunk(image, n, 2);
+    uint64_t second = records();
+    image = add_image(4096 * 3000, 4096);
+    for (uint64_t n = 0; n < 3000; n++)
+        add_chunk(image, n, 3);
+    struct nx_placement *placement = placement_of(touches, 6);
+    ck_assert_uint_eq(nx_placement_count(placement), 4);
+    const uint64_t order[] = { second + 700, 7, second + 3, second + 2999 };
+    uint64_t at = 0;
+    for (size_t i = 0; i < 4; i++) {
+        struct nx_index_entry entry = moved(placement, order[i]);
+        ck_assert_uint_eq(entry.offset, at);
+        at += entry.size;
+    }
+    ck_assert_uint_eq(nx_placement_hot_bytes(placement), at);
+    /* All others follow in their old order without a gap. */
+    for (uint64_t i = 0; i < records(); i++) {
+        if (i == 7 || i == second + 700 || i == second + 3 || i == second + 2999)
+            continue;
+        struct nx_index_entry entry = moved(placement, i);
+        ck_assert_uint_eq(entry.offset, at);
+        at += entry.size;
+    }
+    ck_assert_uint_eq(at, store.chunks.size);
+    lay_out_by(placement);
+    check_trees_by(placement);
+    ck_assert_uint_eq(manifest.boot_index, layout.hot_upper.len + layout.hot_leaves.size);
+    /* Image 0: the leaves of chunk 5 and of chunk 699937; image 1: those of 3, 700 and 2999. */
+    ck_assert_uint_eq(layout.hot_leaves.size, 2 * nx_index_page_size(1) +
+                                                  2 * nx_index_page_size(256) +
+                                                  nx_index_page_size(3000 % 256));
+    /* Two roots, and two pages between image 0's root and its hot leaves: the others are not needed for a start. */
+    ck_assert_uint_gt(layout.upper.len, 100 * nx_index_page_size(1));
+    nx_placement_free(placement);
+    finish();
+}
+END_TEST
+
+START_TEST(equal_chunks_move_once)
+{
+    const struct nx_touch touches[] = { { 0, 1, 9 }, { 0, 0, 9 }, { 0, 0, 2 } };
+    start();
+    struct nx_image *first = add_image(4096 * 100, 4096);
+    for (uint64_t n = 0; n < 100; n++)
+        add_chunk(first, n, 6);
+    struct nx_image *second = add_image(4096 * 100, 4096);
+    for (uint64_t n = 0; n < 100; n++)
+        add_chunk(second, n, 6);
+    struct nx_placement *placement = placement_of(touches, 3);
+    ck_assert_uint_eq(nx_placement_count(placement), 2);
+    ck_assert_uint_eq(moved(placement, 9).offset, 0);
+    ck_assert_uint_eq(moved(placement, 109).offset, 0);
+    lay_out_by(placement);
+    check_trees_by(placement);
+    nx_placement_free(placement);
+    finish();
+}
+END_TEST
+
+START_TEST(no_touches_move_nothing)
+{
+    start();
+    struct nx_image *image = add_image(4096 * 1000, 4096);
+    for (uint64_t n = 0; n < 1000; n++)
+        add_chunk(image, n, 6);
+    struct nx_placement *placement = placement_of(NULL, 0);
+    lay_out_by(placement);
+    check_trees_by(placement);
+    ck_assert_uint_eq(manifest.boot_index, 0);
+    ck_assert_uint_eq(moved(placement, 0).offset, 0);
+    nx_placement_free(placement);
+    finish();
+}
+END_TEST
+
+/* Packages of others may let chunks share bytes: those cannot be moved apart. */
+START_TEST(overlaps_are_refused)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    const struct nx_touch touch = { 0, 0, 1 };
+    const struct nx_record record = { .touches = (struct nx_touch *)&touch, .count = 1 };
+    struct nx_placement *placement;
+    nx_assert_ok(nx_placement_new(&record, 1, &placement, &err), err);
+    struct nx_index_entry hot = { .offset = 100, .size = 50 };
+    nx_placement_note(placement, 0, 1, &hot);
+    nx_assert_ok(nx_placement_settle(placement, "test", &err), err);
+    const struct {
+        uint64_t offset;
+        uint32_t size;
+        bool good;
+        uint64_t to;
+    } cases[] = {
+        { 0, 100, true, 50 },    { 0, 101, false, 0 }, { 100, 50, true, 0 },
+        { 100, 49, false, 0 },   { 120, 5, false, 0 }, { 149, 10, false, 0 },
+        { 150, 10, true, 150 },  { 99, 1, true, 149 }, { 100, 51, false, 0 },
+        { 1000, 1, true, 1000 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct nx_index_entry entry = { .offset = cases[i].offset, .size = cases[i].size };
+        if (cases[i].good) {
+            nx_assert_ok(nx_placement_move(placement, &entry, &err), err);
+            ck_assert_uint_eq(entry.offset, cases[i].to);
+        } else {
+            nx_assert_fails(nx_placement_move(placement, &entry, &err), err, "overlaps another");
+        }
+    }
+    nx_placement_free(placement);
 }
 END_TEST
 
@@ -214,4 +402,5 @@ START_TEST(spool_gives_back)
 END_TEST
 
 NX_TEST_MAIN("pack-layout", finds_all_again, empty_images_have_roots, upper_pages_stand_in_front,
-             equal_chunks_are_stored_once, spool_gives_back)
+             equal_chunks_are_stored_once, boot_set_stands_in_front, equal_chunks_move_once,
+             no_touches_move_nothing, overlaps_are_refused, spool_gives_back)
