@@ -190,6 +190,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *opaque)
         nx_fail(&request->err, NX_ERR_SERVER, "the server sends more bytes than were asked for");
         return 0;
     }
+    if (request->arrived)
+        request->arrived(request);
     return len;
 }
 

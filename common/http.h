@@ -43,6 +43,10 @@ struct nx_http_request {
     bool may_be_short; /* the file may end before the range does (the first request of all) */
     const char *if_range_etag; /* a strong ETag that the file must still have, or NULL */
 
+    /* Called when more of the body has come, if not NULL. */
+    void (*arrived)(struct nx_http_request *request);
+    void *opaque;
+
     struct nx_buffer body; /* set its max to length */
     long status;           /* HTTP status, 0 before there was one */
     uint64_t total;        /* the file's size from Content-Range */

@@ -3,19 +3,28 @@
  * done() puts the batch on the list of arrivals; then a worker's.  Lock order: ours before the
  * transport's.
  *
+ * A range is handed over bit by bit while it comes (more_arrived(), on the network thread): its first members go to
+ * the workers as a batch of their own, with a copy of their bytes.
+ *
  * A flight is referenced by the table (while it is on its way, and until its bytes are kept), by its batch, and by
  * each thread that waits for it.
  */
 #include "fetch/flight.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
+
+#include "common/clock.h"
 
 #include "fetch/digestmap.h"
 
-#define WORKERS   2
-#define GAP_MAX   4096 /* bytes between two blobs of one range */
-#define WRONG_MAX 3    /* times that each mirror may have wrong bytes for one blob */
+#define WORKERS           2
+#define GAP_MAX           4096        /* bytes between two blobs of one range */
+#define PART_MIN          (32u << 10) /* bytes of a range that are worth handing over before the rest */
+#define NX_REPORT_WAIT_MS 5000        /* then the user hears what a guest waits for */
+#define WRONG_MAX         3           /* times that each mirror may have wrong bytes for one blob */
 
 struct flight {
     struct nx_map_node node; /* its key is the blob's digest */
@@ -130,6 +139,8 @@ static void batch_arrived(struct nx_transfer *transfer, const struct nx_error *e
     pthread_mutex_unlock(&flights->lock);
 }
 
+static void more_arrived(struct nx_transfer *transfer);
+
 static struct batch *new_batch(struct nx_flights *flights, size_t room, enum nx_priority priority)
 {
     struct batch *batch = calloc(1, sizeof(*batch) + room * sizeof(batch->members[0]));
@@ -138,6 +149,7 @@ static struct batch *new_batch(struct nx_flights *flights, size_t room, enum nx_
     batch->flights = flights;
     batch->transfer.priority = priority;
     batch->transfer.done = batch_arrived;
+    batch->transfer.arrived = more_arrived;
     batch->transfer.opaque = batch;
     return batch;
 }
@@ -160,6 +172,67 @@ static void free_batch(struct nx_flights *flights, struct batch *batch)
         unref(batch->members[i]);
     pthread_mutex_unlock(&flights->lock);
     free(batch);
+}
+
+/* ---- ranges that come bit by bit ------------------------------------------- */
+
+/* How many of the batch's members are here in whole, but not all of them: the last ones come with batch_arrived(). */
+static size_t count_whole(const struct batch *batch)
+{
+    uint64_t here = batch->transfer.http.offset + batch->transfer.http.body.len;
+    size_t n = 0;
+    while (n + 1 < batch->count &&
+           batch->members[n]->blob.offset + batch->members[n]->blob.size <= here)
+        n++;
+    return n;
+}
+
+/* The first n members, with a copy of their bytes, as a batch that has arrived.  NULL without memory. */
+static struct batch *take_part(struct batch *batch, size_t n)
+{
+    const struct flight *first = batch->members[0], *last = batch->members[n - 1];
+    uint64_t from = first->blob.offset, to = last->blob.offset + last->blob.size;
+    struct batch *part = new_batch(batch->flights, n, batch->transfer.priority);
+    if (!part)
+        return NULL;
+    part->transfer.mirror = batch->transfer.mirror;
+    part->transfer.http.offset = part->transfer.offset = from;
+    part->transfer.length = to - from;
+    part->transfer.http.body.max = to - from;
+    if (nx_buffer_add(&part->transfer.http.body,
+                      batch->transfer.http.body.data + (from - batch->transfer.http.offset),
+                      to - from, NULL) < 0) {
+        free(part);
+        return NULL;
+    }
+    return part;
+}
+
+/* Hand over what has come of a range, so that nobody waits for what stands behind it. */
+static void more_arrived(struct nx_transfer *transfer)
+{
+    struct batch *batch = transfer->opaque;
+    struct nx_flights *flights = batch->flights;
+    size_t n = count_whole(batch);
+    if (n == 0 || batch->members[n]->blob.offset - transfer->offset < PART_MIN)
+        return;
+    struct batch *part = take_part(batch, n);
+    if (!part)
+        return;
+    pthread_mutex_lock(&flights->lock);
+    for (size_t i = 0; i < n; i++) {
+        part->members[i] = batch->members[i];
+        part->members[i]->batch = NULL;
+    }
+    part->count = n;
+    batch->count -= n;
+    memmove(batch->members, batch->members + n, batch->count * sizeof(batch->members[0]));
+    uint64_t end = transfer->offset + transfer->length;
+    transfer->offset = batch->members[0]->blob.offset;
+    transfer->length = end - transfer->offset;
+    TAILQ_INSERT_TAIL(&flights->arrived, part, link);
+    pthread_cond_signal(&flights->arrival);
+    pthread_mutex_unlock(&flights->lock);
 }
 
 /* May this blob be the batch's next?  A small gap before it costs less than another request. */
@@ -244,13 +317,38 @@ static struct flight *join(struct nx_flights *flights, const struct nx_blob *blo
     return flight;
 }
 
+/* Wait for something to land, for so long at most.  Under lock; false when time is up. */
+static bool wait_landing(struct nx_flights *flights, unsigned ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ms / 1000;
+    return pthread_cond_timedwait(&flights->landing, &flights->lock, &until) != ETIMEDOUT;
+}
+
+/* Nothing has come for a while: the user should know what the guest waits for.  Under lock. */
+static void wait_told(struct nx_flights *flights, const struct flight *flight)
+{
+    pthread_mutex_unlock(&flights->lock);
+    nx_report_wait(flights->report, NX_REPORT_WAIT_TEXT);
+    pthread_mutex_lock(&flights->lock);
+    while (!flight->done && !flights->stopping)
+        pthread_cond_wait(&flights->landing, &flights->lock);
+    pthread_mutex_unlock(&flights->lock);
+    nx_report_go_on(flights->report);
+    pthread_mutex_lock(&flights->lock);
+}
+
 static int wait_for(struct nx_flights *flights, struct flight *flight, struct nx_bytes **ret_bytes,
                     struct nx_error *err)
 {
     int r = 0;
     pthread_mutex_lock(&flights->lock);
-    while (!flight->done && !flights->stopping)
-        pthread_cond_wait(&flights->landing, &flights->lock);
+    int64_t deadline = nx_now_ms() + NX_REPORT_WAIT_MS;
+    while (!flight->done && !flights->stopping && nx_now_ms() < deadline)
+        wait_landing(flights, NX_REPORT_WAIT_MS);
+    if (!flight->done && !flights->stopping)
+        wait_told(flights, flight);
     if (!flight->done) {
         r = nx_fail(err, NX_ERR_CANCELLED, "the engine ends");
     } else if (flight->bytes) {
@@ -274,14 +372,6 @@ int nx_flights_wait(struct nx_flights *flights, const struct nx_blob *blob,
     if (flight)
         return wait_for(flights, flight, ret_bytes, err);
     return stopping ? nx_fail(err, NX_ERR_CANCELLED, "the engine ends") : 0;
-}
-
-bool nx_flights_has(struct nx_flights *flights, const struct nx_digest *digest)
-{
-    pthread_mutex_lock(&flights->lock);
-    bool has = find(flights, digest) != NULL;
-    pthread_mutex_unlock(&flights->lock);
-    return has;
 }
 
 int nx_flights_wait_below(struct nx_flights *flights, uint64_t bytes, struct nx_error *err)
@@ -351,7 +441,7 @@ static struct nx_bytes *take_bytes(const struct batch *batch, const struct fligh
 {
     struct nx_digest found;
     const uint8_t *data =
-        batch->transfer.http.body.data + (flight->blob.offset - batch->transfer.offset);
+        batch->transfer.http.body.data + (flight->blob.offset - batch->transfer.http.offset);
     nx_digest_of(data, flight->blob.size, &found);
     if (!nx_digest_equal(&found, &flight->blob.digest))
         return NULL;

@@ -16,12 +16,14 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#define THREADS     24
-#define STACK_SIZE  (256u << 10)
-#define TIMEOUT     86400.0 /* s: what the kernel knows of a file never changes */
-#define FIRST_INODE 2       /* of image 0; 1 is the directory */
-#define READ_MAX    (1u << 20)
-#define BACKGROUND  64 /* requests that the kernel may have under way */
+#define THREADS        24
+#define STACK_SIZE     (256u << 10)
+#define TIMEOUT        86400.0 /* s: what the kernel knows of a file never changes */
+#define FIRST_INODE    2       /* of image 0; 1 is the directory */
+#define READ_MAX       (1u << 20)
+#define RETRY_FIRST_MS 500 /* of a read of memory that has failed */
+#define RETRY_LAST_MS  15000
+#define BACKGROUND     64 /* requests that the kernel may have under way */
 
 struct shown {
     const struct nx_manifest *manifest;
@@ -166,6 +168,44 @@ static void read_failed(fuse_req_t req, const struct nx_error *err)
     fuse_reply_err(req, EIO);
 }
 
+/* True when the threads are to end; else so many milliseconds later. */
+static bool stops_within(struct nx_fuse *fuse, int ms)
+{
+    struct pollfd pfd = { .fd = fuse->stop_fd, .events = POLLIN };
+    return poll(&pfd, 1, ms) > 0;
+}
+
+/* A read of memory that fails would kill the machine: it is tried again, for as long as we live. */
+static int read_memory(fuse_req_t req, const struct shown *s, unsigned image, uint64_t offset,
+                       char *buf, size_t size, struct nx_error *err)
+{
+    struct nx_fuse *fuse = fuse_req_userdata(req);
+    int ms = RETRY_FIRST_MS;
+    bool told = false;
+    int r;
+    while ((r = nx_images_read(s->images, image, offset, buf, size, err)) < 0 &&
+           err->code != NX_ERR_CANCELLED) {
+        if (!told)
+            nx_report_wait(fuse->report, err->msg);
+        told = true;
+        if (stops_within(fuse, ms))
+            break;
+        ms = 2 * ms < RETRY_LAST_MS ? 2 * ms : RETRY_LAST_MS;
+    }
+    if (told)
+        nx_report_go_on(fuse->report);
+    return r;
+}
+
+static int read_image(fuse_req_t req, unsigned image, uint64_t offset, char *buf, size_t size,
+                      struct nx_error *err)
+{
+    const struct shown *s = shown(req);
+    if (s->manifest->images[image].role == NX_IMAGE_MEMORY)
+        return read_memory(req, s, image, offset, buf, size, err);
+    return nx_images_read(s->images, image, offset, buf, size, err);
+}
+
 static void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                     struct fuse_file_info *fi)
 {
@@ -184,8 +224,7 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
     NX_AUTO_FREE char *buf = malloc(size + 1);
     if (!buf)
         fuse_reply_err(req, ENOMEM);
-    else if (nx_images_read(shown(req)->images, (unsigned)(ino - FIRST_INODE), (uint64_t)offset,
-                            buf, size, &err) < 0)
+    else if (read_image(req, (unsigned)(ino - FIRST_INODE), (uint64_t)offset, buf, size, &err) < 0)
         read_failed(req, &err);
     else
         fuse_reply_buf(req, buf, size);

@@ -100,6 +100,26 @@ void nx_report_text(struct nx_report *report, enum nx_message type, const char *
     nx_report_send(report, type, text.msg, strlen(text.msg));
 }
 
+void nx_report_wait(struct nx_report *report, const char *reason)
+{
+    pthread_mutex_lock(&report->lock);
+    bool first = report->stats.waiting++ == 0;
+    report->changed = true;
+    pthread_mutex_unlock(&report->lock);
+    if (first)
+        nx_report_text(report, NX_MSG_WAITING, "%s", reason);
+}
+
+void nx_report_go_on(struct nx_report *report)
+{
+    pthread_mutex_lock(&report->lock);
+    bool last = --report->stats.waiting == 0;
+    report->changed = true;
+    pthread_mutex_unlock(&report->lock);
+    if (last)
+        nx_report_send(report, NX_MSG_RESUMED, NULL, 0);
+}
+
 void nx_report_stop(struct nx_report *report)
 {
     pthread_mutex_lock(&report->lock);

@@ -10,6 +10,10 @@
 #include "common/error.h"
 #include "fetch/channel.h"
 
+/* Who has waited so long for bytes should say so to the user (nx_report_wait()). */
+#define NX_REPORT_WAIT_MS   5000
+#define NX_REPORT_WAIT_TEXT "nothing has come for some seconds"
+
 struct nx_report {
     int fd; /* the channel, not owned; -1: nobody listens (tests) */
     struct timespec start;
@@ -42,6 +46,12 @@ void nx_report_send(struct nx_report *report, enum nx_message type, const void *
                     size_t len);
 void nx_report_text(struct nx_report *report, enum nx_message type, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* A read waits for bytes that do not come, and why; or it waits no more.  The user is told of the first, and when
+ * none is left.  In pairs; counts in stats.waiting.
+ */
+void nx_report_wait(struct nx_report *report, const char *reason);
+void nx_report_go_on(struct nx_report *report);
 
 /* Send nothing more, so that no thread waits for a launcher that has gone. */
 void nx_report_stop(struct nx_report *report);

@@ -157,9 +157,11 @@ static int take_message(struct nx_session *session, struct nx_error *err)
         take_notice(session);
         return 0;
     case NX_MSG_WAITING:
+        session->waits = true;
         show_line(session, outage_level(session), "waiting for the network");
         return 0;
     case NX_MSG_RESUMED:
+        session->waits = false;
         show_line(session, outage_level(session), "the network answers again");
         return 0;
     case NX_MSG_NO_STATE:

@@ -44,6 +44,7 @@ struct nx_session {
     const char *state; /* for the statistics */
     bool stats_failed; /* their file cannot be written; the user was told */
     bool ready, done;
+    bool waits;               /* a read waits for the network */
     bool resumed;             /* for the statistics */
     int state_fd;             /* a file in memory for the device state, or -1 */
     int record_fd;            /* a file in memory for the record, or -1 */

@@ -5,6 +5,7 @@
  */
 #include "fetch/transport.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
@@ -17,6 +18,7 @@
 #define TRANSFERS_MAX    24    /* at once; HTTP/2 streams */
 #define UNURGENT_MAX     4     /* of them, those that nobody waits for: connections stay free */
 #define SLOW_RETRY_MS    15000 /* when every mirror has refused, and a guest waits */
+#define DEMAND_RETRY_MS  5000  /* at most, while a guest waits */
 #define READAHEAD_TRIES  1
 #define CURL_BUFFER_SIZE (128L << 10)
 
@@ -44,7 +46,6 @@ struct nx_transport {
     struct transfer_list queues[NX_PRIORITIES]; /* under lock */
     struct transfer_list active;                /* under lock */
     unsigned n_active[NX_PRIORITIES];           /* under lock */
-    unsigned n_waiting;                         /* under lock: transfers with waits set */
     uint64_t minimum;                           /* under lock */
     bool patient;                               /* under lock */
     bool stopping;                              /* under lock */
@@ -56,18 +57,13 @@ struct nx_transport {
 static void set_waits(struct nx_transport *transport, struct nx_transfer *transfer, bool waits,
                       const char *reason)
 {
-    pthread_mutex_lock(&transport->lock);
-    bool told = transport->n_waiting > 0;
-    if (transfer->waits != waits)
-        transport->n_waiting += waits ? 1 : -1;
+    if (transfer->waits == waits)
+        return;
     transfer->waits = waits;
-    unsigned n = transport->n_waiting;
-    pthread_mutex_unlock(&transport->lock);
-    nx_report_set(transport->report, &transport->report->stats.waiting, n);
-    if (!told && n > 0)
-        nx_report_text(transport->report, NX_MSG_WAITING, "%s", reason);
-    else if (told && n == 0)
-        nx_report_send(transport->report, NX_MSG_RESUMED, NULL, 0);
+    if (waits)
+        nx_report_wait(transport->report, reason);
+    else
+        nx_report_go_on(transport->report);
 }
 
 /* ---- starting -------------------------------------------------------------- */
@@ -133,6 +129,12 @@ static void give_handle(struct nx_transport *transport, CURL *easy)
 static void failed(struct nx_transport *transport, struct nx_transfer *transfer,
                    const struct nx_error *err);
 
+static void tell_arrived(struct nx_http_request *http)
+{
+    struct nx_transfer *transfer = http->opaque;
+    transfer->arrived(transfer);
+}
+
 static int start_with(struct nx_transport *transport, struct nx_transfer *transfer, CURL *easy,
                       struct nx_error *err)
 {
@@ -144,6 +146,8 @@ static int start_with(struct nx_transport *transport, struct nx_transfer *transf
     http->may_be_short = transfer->may_be_short;
     http->if_range_etag = transfer->etag[0] ? transfer->etag : NULL;
     http->body.max = transfer->length;
+    http->arrived = transfer->arrived ? tell_arrived : NULL;
+    http->opaque = transfer;
     if (nx_http_prepare(easy, mirror->url, transport->options, http, err) < 0)
         return -1;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
@@ -221,7 +225,9 @@ static int64_t next_try(struct nx_transport *transport, struct nx_transfer *tran
         return -1;
     if (transfer->failures % n != 0)
         return 0;
-    return nx_http_backoff_ms(round + 1, transfer->http.retry_after);
+    int64_t backoff = nx_http_backoff_ms(round + 1, transfer->http.retry_after);
+    bool hurry = patient && *ret_demand && !transfer->http.retry_after;
+    return hurry && backoff > DEMAND_RETRY_MS ? DEMAND_RETRY_MS : backoff;
 }
 
 /* An inactive transfer has failed: try again, or tell the submitter. */
@@ -409,6 +415,8 @@ void nx_transport_promote(struct nx_transport *transport, struct nx_transfer *tr
     pthread_mutex_lock(&transport->lock);
     if (!transport->stopping && priority < transfer->priority) { /* else cancel_all() has it */
         if (transfer->state == NX_TRANSFER_QUEUED) {
+            if (priority == NX_PRIORITY_DEMAND)
+                transfer->due = 0; /* who has just come does not wait for what failed before */
             TAILQ_REMOVE(&transport->queues[transfer->priority], transfer, link);
             TAILQ_INSERT_TAIL(&transport->queues[priority], transfer, link);
         } else if (transfer->state == NX_TRANSFER_ACTIVE) {
@@ -441,6 +449,20 @@ static void wake(struct nx_transfer *transfer, const struct nx_error *err)
     pthread_mutex_unlock(&waiter->lock);
 }
 
+static bool is_done_within(struct waiter *waiter, int ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ms / 1000;
+    pthread_mutex_lock(&waiter->lock);
+    int rc = 0;
+    while (!waiter->done && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&waiter->cond, &waiter->lock, &until);
+    bool done = waiter->done;
+    pthread_mutex_unlock(&waiter->lock);
+    return done;
+}
+
 int nx_transport_fetch(struct nx_transport *transport, struct nx_transfer *transfer,
                        struct nx_error *err)
 {
@@ -450,10 +472,15 @@ int nx_transport_fetch(struct nx_transport *transport, struct nx_transfer *trans
     transfer->done = wake;
     transfer->opaque = &waiter;
     nx_transport_submit(transport, transfer);
+    bool told = !is_done_within(&waiter, NX_REPORT_WAIT_MS);
+    if (told)
+        nx_report_wait(transport->report, NX_REPORT_WAIT_TEXT);
     pthread_mutex_lock(&waiter.lock);
     while (!waiter.done)
         pthread_cond_wait(&waiter.cond, &waiter.lock);
     pthread_mutex_unlock(&waiter.lock);
+    if (told)
+        nx_report_go_on(transport->report);
     pthread_cond_destroy(&waiter.cond);
     pthread_mutex_destroy(&waiter.lock);
     if (waiter.err.code == NX_OK)

@@ -43,6 +43,10 @@ struct nx_transfer {
     unsigned mirror;   /* which is asked first; afterwards: which has answered */
     unsigned delay_ms; /* not before so many milliseconds from now */
     nx_transfer_fn *done;
+    /* Called on the network thread when more of http.body has come, or NULL.  It may move offset and length on, past what
+     * it has taken: a second try then asks for the rest only.  The body is http.offset's all the same.
+     */
+    void (*arrived)(struct nx_transfer *transfer);
     void *opaque;
 
     struct nx_http_request http; /* body, total, etag: read them in done(), then release */

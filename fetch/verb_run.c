@@ -38,7 +38,7 @@
 #include "formats/machine.h"
 #include "formats/record.h"
 
-#define QUIT_MS        3000 /* for QEMU to end by itself */
+#define QUIT_MS        1500 /* for QEMU to end by itself */
 #define QUIT_STUCK_MS  300  /* … when it stands still for a page of memory */
 #define SETTLE_MS      100  /* between two looks whether the machine has settled */
 #define RETRY_WRITE_MS 5000 /* between two looks whether a full disk has room again */
@@ -443,7 +443,7 @@ static void finish(struct run *run)
     struct stat st;
     const struct nx_serial *serial = &run->options->serial;
     bool started = run->vm.pid > 0 || run->vm.exited;
-    nx_vm_stop(&run->vm, run->session.stats.waiting ? QUIT_STUCK_MS : QUIT_MS);
+    nx_vm_stop(&run->vm, run->session.waits ? QUIT_STUCK_MS : QUIT_MS);
     nx_session_stop_engine(&run->session);
     nx_vm_reap(&run->vm);
     if (started && serial->kind == NX_SERIAL_UNIX && lstat(serial->path, &st) == 0 &&

@@ -18,6 +18,9 @@
 #include "common/log.h"
 #include "fetch/hugepages.h"
 
+#define KILLED_MS \
+    300 /* that a killed QEMU gets to be gone, before the engine ends the reads that it may be in */
+
 enum { FD_PROCESS, FD_QMP, FD_STDERR, FD_SERIAL };
 
 /* ---- starting ---- */
@@ -373,7 +376,7 @@ void nx_vm_stop(struct nx_vm *vm, int timeout_ms)
         kill(vm->pid, SIGKILL);
     else
         pidfd_send_signal(vm->pidfd, SIGKILL, NULL, 0);
-    wait_exit(vm, timeout_ms);
+    wait_exit(vm, KILLED_MS);
 }
 
 void nx_vm_reap(struct nx_vm *vm)

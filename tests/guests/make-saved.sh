@@ -25,7 +25,7 @@ q35-saved) xml=$here/q35.xml memory=262144 cpus=4 machine=pc-q35-7.2 ;;
 big-saved) memory=5242880 ;;
 *) fail "$variant: not one of ours" ;;
 esac
-make -s B="$BUILD" "$BUILD/tools/guest-talk"
+make -s B="$BUILD" "$BUILD/tools/guest-talk" "$BUILD/tools/vnc-shot" >&2
 bash "$here/make-$base.sh"
 make_once "$variant" $here/tiny.xml $here/q35.xml $here/debian.xml "$guests/$base/key"
 
@@ -130,8 +130,8 @@ writing-saved)
 screen-saved)
     talk 60 run:'printf "\033[?25l\033[2J\033[10;20Hnxpk-screen" >/dev/tty0; i=0; while [ $i -lt 15 ]; do printf "\033[$((i + 2));5H\033[4${i#1}m %s " "row $i" >/dev/tty0; i=$((i + 1)); done' >/dev/null
     sleep 1
-    virsh screenshot "nxpk-$variant" "$session/screen.ppm"
-    mv "$session/screen.ppm" "$new/notes/screen.ppm"
+    port=$(virsh domdisplay "nxpk-$variant" | sed 's/.*://')
+    "$BUILD/tools/vnc-shot" "127.0.0.1:$((port + 5900))" "$new/notes/screen.ppm"
     ;;
 esac
 note uptime 'cut -d " " -f 1 /proc/uptime'

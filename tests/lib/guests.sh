@@ -8,13 +8,16 @@
 
 BUILD=${BUILD:-build/gcc}
 
-# guest NAME: tiny, two, i686, uefi, debian (tests/guests/make-NAME.sh).  Skips the test when it needs root and we are not.
+# guest NAME: tiny, two, i686, uefi, debian (tests/guests/make-NAME.sh), or a suspended one (make-saved.sh).  Skips the test when it needs root and we are not.
 guest() {
-    if [ "$1" = debian ] && [ "$(id -u)" != 0 ]; then
+    if [[ $1 = debian* ]] && [ "$(id -u)" != 0 ]; then
         echo "the guest debian can be made by root only"
         exit 77
     fi
-    bash "tests/guests/make-$1.sh" || return
+    case $1 in
+    *-saved*) bash tests/guests/make-saved.sh "$1" || return ;;
+    *) bash "tests/guests/make-$1.sh" || return ;;
+    esac
     GUEST=$PWD/build/guests/$1
 }
 
@@ -29,6 +32,14 @@ signing_key() {
     ) 9>"$PACKAGES/.key.lock"
 }
 
+# What nxpack is given: the domain XML, or the save of a suspended machine.
+packed_from() {
+    local save
+    for save in "$GUEST"/*.save "$GUEST/domain.xml"; do
+        [ ! -e "$save" ] || { echo "$save"; return; }
+    done
+}
+
 # package NAME [OPTION...]: packed anew when the guest or nxpack has changed.
 package() {
     local name=$1 key
@@ -39,6 +50,6 @@ package() {
     (
         flock 9
         [ -s "$PACKAGE" ] && [ "$(cat "$PACKAGE.key" 2>/dev/null)" = "$key" ] ||
-            { "$BUILD/nxpack" -k "$KEY" "$@" "$GUEST/domain.xml" "$PACKAGE" >&2 && echo "$key" >"$PACKAGE.key"; }
+            { "$BUILD/nxpack" -k "$KEY" "$@" "$(packed_from)" "$PACKAGE" >&2 && echo "$key" >"$PACKAGE.key"; }
     ) 9>"$PACKAGES/.$name.lock"
 }

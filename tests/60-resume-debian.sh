@@ -1,0 +1,76 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# A Debian that a real libvirt saved at its shell's prompt, packed with its memory, on nginx behind a line of 100 Mbit/s
+# with a round trip of 40 ms: resumed on an empty cache it answers, goes on where it stood, and has fetched little.
+. tests/lib/http.sh
+. tests/lib/relay.sh
+. tests/lib/guests.sh
+. tests/lib/qemu.sh
+echo "accelerator: $ACCEL"
+start_nginx "$WORK/www" || exit
+SERVER=$SERVER_PORT
+
+# resumed GUEST LIMIT: the machine answers, having cost at most LIMIT bytes.
+resumed() {
+    package "$1" || die "packing $1"
+    publish "$PACKAGE"
+    SERVER_PORT=$SERVER
+    start_relay "${LINE_100M[@]}" || die "the relay does not start"
+    new_cache
+    boot --no-cold --trust "$TRUST" "$URL_BASE/$1.nxpk"
+    "$BUILD/tools/guest-talk" -i 50 -o "$TRANSCRIPT" -p "$FETCH_PID" "$SERIAL" 60 'poke:# ' || die "$1 does not answer"
+    echo "$1: answered after $(boot_seconds) s"
+    fresh_stats
+    same "$1: resumed" "$(stat_of .resumed)" true
+    local bytes
+    bytes=$(stat_of .bytes)
+    echo "$1: $bytes bytes in $(stat_of .requests) requests; save $(stat -c %s "$GUEST"/*.save), package $(stat -c %s "$PACKAGE")"
+    at_most "$1: bytes when it answered" "$bytes" "$2"
+}
+
+# What the guest says now must be what it said before it was saved.
+still() { # FILE COMMAND
+    talk 120 "run:$2" >"$WORK/said"
+    cmp -s "$WORK/said" "$GUEST/notes/$1" || die "$1: $(head -c 300 "$WORK/said"), was $(head -c 300 "$GUEST/notes/$1")"
+}
+
+went_on() {
+    local up was
+    was=$(cut -d . -f 1 <"$GUEST/notes/uptime")
+    up=$(talk 60 'run:cut -d . -f 1 /proc/uptime')
+    [ "$up" -ge "$was" ] && [ "$up" -lt $((was + 300)) ] || die "uptime: $up s, saved at $was s"
+    still random 'sha256sum /run/nxpk/random'
+    still os 'head -n 3 /etc/os-release | sha256sum'
+    same "the open file without a name" "$(talk 60 'run:cat /proc/$$/fd/7')" 'still here'
+    # One number a line, each the one before and one more, and more of them than a moment ago.
+    talk 60 'run:wc -l </run/nxpk/count; sleep 1; wc -l </run/nxpk/count' \
+        'run:awk "\$1 != NR { print \"gap at \" NR; exit 1 }" /run/nxpk/count && echo no gap' >"$WORK/said"
+    { read -r before; read -r after; read -r gaps; } <"$WORK/said"
+    [ "$after" -gt "$before" ] && [ "$gaps" = 'no gap' ] || die "the counting process: $(cat "$WORK/said")"
+}
+
+resumed debian-saved 4000000
+went_on
+halt
+resumed debian-saved-2g 6000000
+went_on
+halt
+
+# Its disk, whole, from the engine; and from within.
+package debian-saved
+new_cache
+mount_disk=$WORK/mounted
+mkdir "$mount_disk"
+"$BUILD/nxfetch" mount --trust "$TRUST" "$PACKAGE" "$mount_disk" >"$WORK/mount.log" 2>&1 </dev/null &
+FETCH_PID=$!
+wait_for 30 "$FETCH_PID" test -f "$mount_disk/disk0" || die "nxfetch mount"
+same "the disk" "$(sha256sum "$mount_disk/disk0" | cut -d ' ' -f 1)" \
+    "$(qemu-img convert -O raw "$GUEST/disk.qcow2" "$WORK/disk.raw" && sha256sum "$WORK/disk.raw" | cut -d ' ' -f 1)"
+rm "$WORK/disk.raw"
+halt
+boot --no-cold --trust "$TRUST" "$PACKAGE"
+talk 60 'poke:# ' >/dev/null
+talk 170 'run:dpkg --verify coreutils perl-base man-db systemd && echo as installed' >"$WORK/said"
+same "files of the disk, as the guest reads them" "$(cat "$WORK/said")" 'as installed'
+talk 30 'run:! dmesg | grep -iE "i/o error|ext4-fs error|corrupt"' >/dev/null
+halt

@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Suspended machines of other shapes resume: q35 with four processors; 5 GiB of memory, above the PCI hole; in the middle
+# of writing to its disk; with a picture on its screen.  All were saved by a real libvirt.
+. tests/lib/http.sh
+. tests/lib/guests.sh
+. tests/lib/qemu.sh
+echo "accelerator: $ACCEL"
+start_nginx "$WORK/www" || exit
+
+# resume NAME [OPTION...]: until its prompt answers; then SAID is what it says to the command in $ask.
+resume() {
+    local name=$1
+    shift
+    package "$name" || die "packing $name"
+    publish "$PACKAGE"
+    new_cache
+    boot --no-cold --trust "$TRUST" "$@" "$URL_BASE/$name.nxpk"
+    talk 60 'poke:nxpk# ' >/dev/null
+    echo "$name: answered after $(boot_seconds) s"
+    fresh_stats
+    same "$name: resumed" "$(stat_of .resumed)" true
+    SAID=$(talk 120 "run:$ask")
+}
+is_still() { same "$name: $1" "$SAID" "$(cat "$GUEST/notes/$1")"; }
+
+name=q35-saved ask='sha256sum /tmp/nxpk/random'
+resume q35-saved
+is_still random
+same "processors" "$(talk 30 'run:grep -c ^processor /proc/cpuinfo')" 4
+# All four do something, and the network card's queue moves.
+talk 60 'run:for i in 0 1 2 3; do taskset $((1 << i)) sha256sum /tmp/nxpk/random; done | uniq | wc -l' >"$WORK/said"
+same "what four processors say" "$(cat "$WORK/said")" 1
+talk 60 'run:net-up && ping -c 1 -W 10 10.0.2.2 >/dev/null && echo pong' | grep -q pong || die "its network does not answer"
+power_off
+
+name=big-saved
+resume big-saved
+is_still random
+talk 30 'run:awk "/MemTotal/ { print (\$2 > 4900000) }" /proc/meminfo' | grep -qx 1 || die "its memory has shrunk"
+echo "big-saved: package $(stat -c %s "$PACKAGE") bytes"
+power_off
+
+name=writing-saved ask='n=$(cat /data/*.sum | wc -l); sleep 3; for f in 0 1 2 3; do [ -s /data/w$f.sum ] || echo missing; done; echo $n'
+resume writing-saved
+[ "$SAID" = 4 ] || die "its files: $SAID"
+# It still writes; stop it, and see that what it wrote is whole, and the file system sound.
+talk 90 'run:kill -9 -1; sleep 1; sync; cd /data; bad=0; for f in 0 1 2 3; do sha256sum -s -c w$f.sum || bad=$((bad + 1)); done; [ $bad -le 1 ] && echo whole' >"$WORK/said"
+grep -qx whole "$WORK/said" || die "what it wrote is damaged: $(cat "$WORK/said")"
+talk 30 'run:! dmesg | grep -iE "i/o error|ext4-fs error|corrupt" && echo sound' | grep -qx sound || die "its file system"
+halt
+
+name=screen-saved ask='echo here'
+resume screen-saved --vnc 127.0.0.1:77
+"$BUILD/tools/vnc-shot" 127.0.0.1:5977 "$WORK/screen.ppm" || die "no picture"
+cmp "$WORK/screen.ppm" "$GUEST/notes/screen.ppm" || die "its screen is not what it was"
+[ "$(tail -c +20 "$WORK/screen.ppm" | od -An -v -tu1 -w3 | sort -u | wc -l)" -ge 3 ] || die "its screen is empty"
+echo "screen-saved: the picture is what it was, $(head -n 2 "$WORK/screen.ppm" | tail -n 1) pixels"
+power_off

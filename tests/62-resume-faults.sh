@@ -1,0 +1,98 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The network stops in the middle of a resume, and again later: the machine stands still, its user is told, and it goes on
+# without a fault.  When it stops for good, Ctrl-C ends everything at once.  OUTAGE=60 for longer ones; 22 s are
+# beyond the time after which a silent server is given up.
+. tests/lib/http.sh
+. tests/lib/relay.sh
+. tests/lib/guests.sh
+. tests/lib/qemu.sh
+echo "accelerator: $ACCEL"
+OUTAGE=${OUTAGE:-22}
+start_nginx "$WORK/www" || exit
+start_relay -r 2000000 -d 2 || die "the relay does not start"
+package tiny-saved || die "packing"
+publish "$PACKAGE"
+
+# The line is dead for so long, and the user hears of it.
+outage() {
+    local told
+    told=$(grep -c 'waiting for the network' "$FETCH_LOG")
+    relay_stop
+    sleep "$OUTAGE"
+    kill -0 "$FETCH_PID" || die "nxfetch has ended: $(tail -n 1 "$FETCH_LOG")"
+    [ "$(grep -c 'waiting for the network' "$FETCH_LOG")" -gt "$told" ] || die "the user was not told: $(cat "$FETCH_LOG")"
+    relay_go
+}
+
+# ---- in the middle of the resume ----
+
+new_cache
+boot --no-cold --trust "$TRUST" "$URL_BASE/tiny-saved.nxpk"
+until grep -q '"requests": [2-9]' "$STATS" 2>/dev/null; do
+    kill -0 "$FETCH_PID" || die "nxfetch has ended"
+    sleep 0.01
+done
+outage
+talk 60 'poke:nxpk# ' >/dev/null
+fresh_stats
+same "resumed" "$(stat_of .resumed)" true
+count=$(talk 30 'run:tail -n 1 /tmp/nxpk/count')
+
+# ---- and while it runs: nothing of its random data is here yet ----
+
+talk 100 'run:sha256sum /tmp/nxpk/random' >"$WORK/said" &
+talking=$!
+sleep 0.2
+outage
+wait $talking || die "the guest did not go on"
+cmp "$WORK/said" "$GUEST/notes/random" || die "its memory: $(cat "$WORK/said")"
+grep -q 'the network answers again' "$FETCH_LOG" || die "the user was not told that it goes on: $(cat "$FETCH_LOG")"
+[ "$(talk 30 'run:tail -n 1 /tmp/nxpk/count')" -gt "$count" ] || die "it does not count any more"
+
+# ---- its disk, too ----
+
+talk 100 'run:check-data' >"$WORK/said" &
+talking=$!
+sleep 0.3
+outage
+wait $talking || die "the guest did not go on"
+grep -q 'check-data OK' "$WORK/said" || die "its disk: $(cat "$WORK/said")"
+talk 30 'run:! dmesg | grep -iE "i/o error|ext4-fs error|bus error"' >/dev/null || die "the guest has seen an error"
+halt
+
+# ---- for good, while a page of memory is waited for ----
+
+new_cache
+boot --no-cold --trust "$TRUST" "$URL_BASE/tiny-saved.nxpk"
+talk 60 'poke:nxpk# ' >/dev/null
+relay_cut
+"$BUILD/tools/guest-talk" -p "$FETCH_PID" "$SERIAL" 60 'run:sha256sum /tmp/nxpk/random' >/dev/null 2>&1 &
+talking=$!
+for ((tries = 200; tries > 0; tries--)); do
+    ! grep -q 'waiting for the network' "$FETCH_LOG" || break
+    sleep 0.1
+done
+grep -q 'waiting for the network' "$FETCH_LOG" || die "the user was not told"
+start=$EPOCHREALTIME
+halt
+took=$(((${EPOCHREALTIME/./} - ${start/./}) / 1000))
+echo "Ctrl-C with a dead network: $took ms"
+at_most "milliseconds that Ctrl-C took" "$took" 5000
+wait $talking
+# The line dies without a word: nobody knows yet.
+relay_go
+new_cache
+boot --no-cold --trust "$TRUST" "$URL_BASE/tiny-saved.nxpk"
+talk 60 'poke:nxpk# ' >/dev/null
+relay_stop
+"$BUILD/tools/guest-talk" -p "$FETCH_PID" "$SERIAL" 60 'run:sha256sum /tmp/nxpk/random' >/dev/null 2>&1 &
+talking=$!
+sleep 1
+start=$EPOCHREALTIME
+halt
+took=$(((${EPOCHREALTIME/./} - ${start/./}) / 1000))
+echo "Ctrl-C with a silent network: $took ms"
+at_most "milliseconds that Ctrl-C took" "$took" 5000
+wait $talking
+exit 0
