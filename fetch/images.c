@@ -7,13 +7,18 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "fetch/memo.h"
 #include "fetch/readahead.h"
 #include "formats/chunk.h"
 
 #define DECODED_MEMORY (12u << 20) /* bytes of decoded chunks: guests read 4 KiB of 64 KiB */
 #define IDLE_MAX       8           /* decompressors kept */
-#define PIECE_CHUNKS   64          /* chunks that one step of a read deals with */
+#define AROUND_MIN     (64u << 10) /* bytes of memory that come with a missing page of it, aligned: … */
+#define AROUND_MAX     (1u << 20)
+#define AROUND_MISSES  4    /* … twice as many after so many pages that were missing, … */
+#define AROUND_MS      1000 /* … until none was for so long */
+#define PIECE_CHUNKS   256  /* chunks that one step of a read deals with: those of a leaf */
 
 struct nx_images {
     struct nx_tree tree;
@@ -25,6 +30,8 @@ struct nx_images {
     struct nx_decompressor *idle[IDLE_MAX];       /* under lock */
     unsigned n_idle;                              /* under lock */
     struct nx_readahead readahead[NX_IMAGES_MAX]; /* under lock */
+    unsigned misses;                              /* under lock: of memory, in a row */
+    int64_t last_miss;                            /* under lock: ms */
 };
 
 /* ---- decoding -------------------------------------------------------------- */
@@ -118,6 +125,50 @@ static bool want(struct nx_images *images, const struct piece *piece, enum nx_pr
     return nx_blobs_want(images->tree.blobs, blobs, count, priority, NX_BLOBS_REQUEST_MAX) > 0;
 }
 
+/* Are all of the piece's chunks here? */
+static bool is_here(struct nx_images *images, const struct piece *piece)
+{
+    for (unsigned i = 0; i < piece->count; i++) {
+        NX_AUTO_BYTES struct nx_bytes *raw = NULL;
+        if (piece->present[i] && !(raw = nx_memo_get(images->decoded, &piece->blobs[i].digest)) &&
+            !nx_blobs_has(images->tree.blobs, &piece->blobs[i]))
+            return false;
+    }
+    return true;
+}
+
+/* How much to fetch around a missing page of memory.  A page costs a round trip, in which the line would carry hundreds
+ * of KiB.  The few that a boot set has not foreseen should cost few bytes; but a machine that begins something new
+ * wants thousands, and is quicker with all their neighbours.  docs/benchmarks.md has the figures.
+ */
+static uint64_t around_bytes(struct nx_images *images)
+{
+    pthread_mutex_lock(&images->lock);
+    int64_t now = nx_now_ms();
+    if (now - images->last_miss > AROUND_MS)
+        images->misses = 0;
+    images->last_miss = now;
+    unsigned doublings = images->misses++ / AROUND_MISSES;
+    pthread_mutex_unlock(&images->lock);
+    return doublings < 4 ? (uint64_t)AROUND_MIN << doublings : AROUND_MAX;
+}
+
+/* As want(), for a piece of memory. */
+static bool want_around(struct nx_images *images, const struct nx_leaf *leaf,
+                        const struct piece *piece)
+{
+    const struct nx_image *img = &images->tree.manifest->images[piece->image];
+    if (is_here(images, piece))
+        return false;
+    uint64_t chunks = around_bytes(images) / img->chunk_size;
+    if (chunks < 2 || chunks > PIECE_CHUNKS)
+        return want(images, piece, NX_PRIORITY_DEMAND);
+    struct piece around = { .image = piece->image, .first = piece->first & ~(chunks - 1) };
+    uint64_t last = around.first + chunks - 1, end = nx_image_chunk_count(img) - 1;
+    look_up(images, leaf, last < end ? last : end, &around);
+    return want(images, &around, NX_PRIORITY_DEMAND);
+}
+
 /* Begin to fetch what is behind the read, as far as its leaf tells. */
 static void want_ahead(struct nx_images *images, const struct nx_leaf *leaf, unsigned image,
                        uint64_t end, uint64_t ahead)
@@ -135,7 +186,7 @@ static void want_ahead(struct nx_images *images, const struct nx_leaf *leaf, uns
 static uint64_t note_read(struct nx_images *images, unsigned image, uint64_t offset, uint64_t len,
                           bool missing)
 {
-    /* Memory is touched page by page, in no order: the boot set is its readahead. */
+    /* Memory is touched page by page, in no order. */
     if (images->tree.manifest->images[image].role == NX_IMAGE_MEMORY)
         return 0;
     pthread_mutex_lock(&images->lock);
@@ -188,7 +239,8 @@ static int read_piece(struct nx_images *images, unsigned image, struct span *spa
     uint64_t piece_end = (piece.first + piece.count) * img->chunk_size;
     if (end > piece_end)
         end = piece_end;
-    bool missing = want(images, &piece, NX_PRIORITY_DEMAND);
+    bool missing = img->role == NX_IMAGE_MEMORY ? want_around(images, &leaf, &piece)
+                                                : want(images, &piece, NX_PRIORITY_DEMAND);
     uint64_t ahead = note_read(images, image, span->offset, end - span->offset, missing);
     if (ahead)
         want_ahead(images, &leaf, image, end, ahead);
