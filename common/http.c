@@ -106,6 +106,8 @@ static void read_header(struct nx_http_request *request, const char *name, const
 static void forget_answer(struct nx_http_request *request)
 {
     request->body.len = 0;
+    request->taken = 0;
+    request->changed = false;
     request->status = 0;
     request->have_range = false;
     request->total = 0;
@@ -139,6 +141,13 @@ static size_t on_header(char *data, size_t size, size_t n, void *opaque)
     return len;
 }
 
+/* Not every server knows If-Range, and not all ETags can be compared. */
+static bool is_another_file(const struct nx_http_request *request)
+{
+    return request->if_range_etag && request->etag[0] &&
+           strcmp(request->etag, request->if_range_etag) != 0;
+}
+
 /* What a status and headers mean before a byte of the body is taken. */
 static int judge_answer(struct nx_http_request *request, struct nx_error *err)
 {
@@ -146,6 +155,7 @@ static int judge_answer(struct nx_http_request *request, struct nx_error *err)
     case 206:
         break;
     case 200:
+        request->changed = request->if_range_etag != NULL;
         return nx_fail(err, NX_ERR_SERVER,
                        request->if_range_etag
                            ? "the file has changed on the server, or the server ignores ranges"
@@ -176,6 +186,10 @@ static int judge_answer(struct nx_http_request *request, struct nx_error *err)
                        request->content_encoding);
     if (!request->have_range)
         return nx_fail(err, NX_ERR_SERVER, "the server's Content-Range is not what was asked for");
+    if (is_another_file(request)) {
+        request->changed = true;
+        return nx_fail(err, NX_ERR_SERVER, "the file has changed on the server");
+    }
     return 0;
 }
 
@@ -186,13 +200,28 @@ static size_t on_body(char *data, size_t size, size_t n, void *opaque)
     if (!request->body_checked && judge_answer(request, &request->err) < 0)
         return 0;
     request->body_checked = true;
-    if (nx_buffer_add(&request->body, data, len, NULL) < 0) {
+    if (len > request->length - request->taken - request->body.len) {
         nx_fail(&request->err, NX_ERR_SERVER, "the server sends more bytes than were asked for");
         return 0;
     }
+    if (nx_buffer_add(&request->body, data, len, &request->err) < 0)
+        return 0;
     if (request->arrived)
         request->arrived(request);
     return len;
+}
+
+int nx_http_take(struct nx_http_request *request, size_t n, struct nx_buffer *ret_front,
+                 struct nx_error *err)
+{
+    struct nx_buffer rest = NX_BUFFER_INIT(request->body.max);
+    if (nx_buffer_add(&rest, request->body.data + n, request->body.len - n, err) < 0)
+        return -1;
+    *ret_front = request->body;
+    ret_front->len = n;
+    request->body = rest;
+    request->taken += n;
+    return 0;
 }
 
 /* ---- one request ---- */
@@ -295,9 +324,9 @@ static int judge(CURLcode code, struct nx_http_request *request, struct nx_error
     uint64_t want = request->length;
     if (request->may_be_short && request->total - request->offset < want)
         want = request->total - request->offset;
-    if (request->body.len != want)
-        return nx_fail(err, NX_ERR_NETWORK, "got %zu of %" PRIu64 " bytes", request->body.len,
-                       want);
+    uint64_t got = request->taken + request->body.len;
+    if (got != want)
+        return nx_fail(err, NX_ERR_NETWORK, "got %" PRIu64 " of %" PRIu64 " bytes", got, want);
     return 0;
 }
 

@@ -43,11 +43,12 @@ struct nx_http_request {
     bool may_be_short; /* the file may end before the range does (the first request of all) */
     const char *if_range_etag; /* a strong ETag that the file must still have, or NULL */
 
-    /* Called when more of the body has come, if not NULL. */
+    /* Called when more of the body has come, if not NULL; may call nx_http_take(). */
     void (*arrived)(struct nx_http_request *request);
     void *opaque;
 
-    struct nx_buffer body; /* set its max to length */
+    struct nx_buffer body; /* set its max to length; its first byte is the file's at offset + taken */
+    uint64_t taken;        /* bytes that nx_http_take() has taken out of this answer */
     long status;           /* HTTP status, 0 before there was one */
     uint64_t total;        /* the file's size from Content-Range */
     bool have_range;       /* a Content-Range was read and is what was asked for */
@@ -58,6 +59,7 @@ struct nx_http_request {
     char curl_text[CURL_ERROR_SIZE];
     struct curl_slist *headers; /* owned */
     bool body_checked;          /* internal: the status line and headers were judged */
+    bool changed;               /* the file is not the one that if_range_etag names */
 };
 
 /* Set up easy for request: URL, range, callbacks, timeouts, http(s) only, at most
@@ -72,6 +74,12 @@ int nx_http_prepare(CURL *easy, const char *url, const struct nx_http_options *o
  */
 int nx_http_finish(CURL *easy, const char *url, CURLcode code, struct nx_http_request *request,
                    struct nx_error *err);
+
+/* In arrived(): take the first n bytes of the body, which then begins behind them, so that a long range needs little
+ * memory.  *ret_front is to be released.  SYSTEM error without memory; nothing is taken then.
+ */
+int nx_http_take(struct nx_http_request *request, size_t n, struct nx_buffer *ret_front,
+                 struct nx_error *err);
 
 /* Release body and headers. */
 void nx_http_request_release(struct nx_http_request *request);

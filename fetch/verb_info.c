@@ -29,6 +29,17 @@ static void print_machine(const struct nx_machine *machine)
            machine->n_nics == 1 ? "" : "s", machine->uefi ? ", UEFI" : "");
 }
 
+static void print_start(const struct nx_manifest *manifest)
+{
+    char bytes[32];
+    uint64_t boot = manifest->boot_index + manifest->boot_chunks + manifest->device_state.size;
+    printf("%-13s%s; ", "start:", manifest->suspended ? "resumes" : "boots");
+    if (manifest->boot_chunks)
+        printf("a boot set of %s\n", nx_human_bytes(boot, bytes));
+    else
+        printf("no boot set\n");
+}
+
 static void print_images(const struct nx_manifest *manifest)
 {
     for (unsigned i = 0; i < manifest->n_images; i++) {
@@ -54,6 +65,7 @@ static void print_info(const struct nx_head *head, const struct nx_machine *mach
     print_text("digest:", nx_digest_hex(&head->manifest_digest, hex));
     print_text("size:", nx_human_bytes(nx_manifest_end(manifest), size));
     print_machine(machine);
+    print_start(manifest);
     print_images(manifest);
 }
 
@@ -78,13 +90,14 @@ static json_t *info_json(const struct nx_session *session, const struct nx_machi
         json_pack("{s:s, s:s, s:i, s:I, s:b, s:i}", "type", machine->machine, "arch", machine->arch,
                   "cpus", (int)machine->cpus, "memory", (json_int_t)machine->memory, "uefi",
                   machine->uefi, "network_cards", (int)machine->n_nics);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s?, s:I, s:b, s:o, s:o}", "location",
-                     nx_location_name(session->location, name), "name", manifest->name,
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s?, s:I, s:b, s:I, s:o, s:o}",
+                     "location", nx_location_name(session->location, name), "name", manifest->name,
                      "description", manifest->description, "created", manifest->created,
                      "generator", manifest->generator, "serial", (json_int_t)manifest->serial,
                      "digest", nx_digest_hex(&head->manifest_digest, digest), "signer",
                      head->signer ? nx_key_fingerprint(head->signer, signer) : NULL, "size",
                      (json_int_t)nx_manifest_end(manifest), "suspended", manifest->suspended,
+                     "boot_set", (json_int_t)(manifest->boot_index + manifest->boot_chunks),
                      "machine", hardware, "images", images);
 }
 

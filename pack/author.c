@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "pack/author.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/io.h"
+#include "formats/savefile.h"
 #include "formats/xml.h"
 
 int nx_author_parse(struct nx_author *author, const void *xml, size_t len, const char *name,
@@ -20,10 +23,23 @@ int nx_author_parse(struct nx_author *author, const void *xml, size_t len, const
     return 0;
 }
 
+/* The domain XML in a save file of libvirt's. */
+static int read_saved(int fd, const char *path, struct nx_author *author, struct nx_error *err)
+{
+    NX_AUTO_SAVEFILE struct nx_savefile *save = NULL;
+    if (nx_savefile_open(fd, path, &save, err) < 0)
+        return -1;
+    const struct nx_buffer *xml = nx_savefile_xml(save);
+    return nx_author_parse(author, xml->data, xml->len, path, err);
+}
+
 int nx_author_read(struct nx_author *author, const char *xml_path, struct nx_error *err)
 {
     *author = (struct nx_author){ 0 };
     NX_AUTO_BUFFER struct nx_buffer xml = NX_BUFFER_INIT(0);
+    NX_AUTO_FD int fd = open(xml_path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd >= 0 && nx_savefile_detect(fd))
+        return read_saved(fd, xml_path, author, err);
     if (nx_read_file(xml_path, NX_XML_MAX, &xml, err) < 0)
         return -1;
     return nx_author_parse(author, xml.data, xml.len, xml_path, err);

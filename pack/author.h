@@ -24,7 +24,7 @@ struct nx_author {
     unsigned n_images;
 };
 
-/* Read and reduce the domain XML.  On failure author->domain has the notes that could be
+/* Read and reduce the domain XML, or that in a save file.  On failure author->domain has the notes that could be
  * made.  Release author in both cases.
  */
 int nx_author_read(struct nx_author *author, const char *xml_path, struct nx_error *err);

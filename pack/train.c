@@ -301,13 +301,13 @@ static int write_anew(struct relayout *r, const struct nx_key *key, struct nx_ne
     return nx_output_write(&output, err);
 }
 
-static void tell(const struct relayout *r, const struct nx_record *record)
+static void tell(const struct relayout *r, const struct nx_record *record, const char *name)
 {
     char size[32];
     uint32_t ms = record->count ? record->touches[record->count - 1].ms : 0;
     nx_log(NX_LOG_NOTICE,
            "%s: trained: the machine used %zu chunks in %u.%u s; they stand first, %s",
-           r->reading.name, record->count, ms / 1000, ms / 100 % 10,
+           name, record->count, ms / 1000, ms / 100 % 10,
            nx_human_bytes(nx_placement_hot_bytes(r->placement), size));
 }
 
@@ -323,7 +323,7 @@ int nx_train_layout(const char *path, const struct nx_record *record, const stru
         nx_placement_settle(r.placement, path, err) == 0)
         ret = write_anew(&r, key, out, err);
     if (ret == 0)
-        tell(&r, record);
+        tell(&r, record, out->path);
     nx_spool_release(&r.records);
     nx_placement_free(r.placement);
     nx_reading_release(&r.reading);

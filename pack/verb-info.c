@@ -101,6 +101,21 @@ static void print_image(const struct nx_image *image)
     print_line(label, text);
 }
 
+static void print_state(const struct nx_manifest *m)
+{
+    char text[256], state[32], chunks[32], index[32];
+    snprintf(text, sizeof text, "suspended, with a device state of %s",
+             nx_human_bytes(m->device_state.size, state));
+    print_line("State:", m->suspended ? text : "switched off");
+    if (!m->boot_chunks)
+        print_line("Boot set:", "none (nxpack train makes one)");
+    else {
+        snprintf(text, sizeof text, "%s of chunks, %s of index",
+                 nx_human_bytes(m->boot_chunks, chunks), nx_human_bytes(m->boot_index, index));
+        print_line("Boot set:", text);
+    }
+}
+
 static void print_text(const struct info *info)
 {
     const struct nx_manifest *m = info->head->manifest;
@@ -115,7 +130,7 @@ static void print_text(const struct info *info)
                info->head->signer ? nx_key_fingerprint(info->head->signer, hex) : "nobody");
     print_line("Manifest:", nx_digest_hex(&info->head->manifest_digest, hex));
     print_machine(info->machine);
-    print_line("State:", m->suspended ? "suspended" : "switched off");
+    print_state(m);
     for (unsigned i = 0; i < m->n_images; i++)
         print_image(&m->images[i]);
     snprintf(text, sizeof text, "%s: chunks %s, index %s", nx_human_bytes(info->size, size),
@@ -154,14 +169,17 @@ static json_t *info_json(const struct info *info)
     const struct nx_manifest *m = info->head->manifest;
     const struct nx_key *signer = info->head->signer;
     char digest[NX_DIGEST_HEX], fingerprint[NX_DIGEST_HEX];
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:s?, s:s, s:b, s:I, s:I, s:I, s:o, s:o}", "name",
-                     m->name, "description", m->description, "created", m->created, "generator",
-                     m->generator, "serial", (json_int_t)m->serial, "signer",
-                     signer ? nx_key_fingerprint(signer, fingerprint) : NULL, "manifest",
-                     nx_digest_hex(&info->head->manifest_digest, digest), "suspended",
-                     (int)m->suspended, "size", (json_int_t)info->size, "index-size",
-                     (json_int_t)m->index.size, "chunks-size", (json_int_t)m->chunks.size,
-                     "machine", machine_json(info->machine), "images", images_json(m));
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:I, s:s?, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "name",
+        m->name, "description", m->description, "created", m->created, "generator", m->generator,
+        "serial", (json_int_t)m->serial, "signer",
+        signer ? nx_key_fingerprint(signer, fingerprint) : NULL, "manifest",
+        nx_digest_hex(&info->head->manifest_digest, digest), "suspended", (int)m->suspended,
+        "device-state-size", m->suspended ? (json_int_t)m->device_state.size : (json_int_t)0,
+        "boot-index-size", (json_int_t)m->boot_index, "boot-chunks-size",
+        (json_int_t)m->boot_chunks, "size", (json_int_t)info->size, "index-size",
+        (json_int_t)m->index.size, "chunks-size", (json_int_t)m->chunks.size, "machine",
+        machine_json(info->machine), "images", images_json(m));
 }
 
 static int print_json(const struct info *info, struct nx_error *err)

@@ -9,6 +9,7 @@
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/progress.h"
+#include "formats/devicestate.h"
 #include "pack/cli.h"
 #include "pack/imagefile.h"
 #include "pack/pipeline.h"
@@ -78,6 +79,32 @@ static int write_domain(struct unpacking *u, struct nx_error *err)
     return nx_write_file(path, 0644, xml.data, xml.len, err);
 }
 
+static int to_newfile(const void *data, size_t len, void *opaque, struct nx_error *err)
+{
+    const struct nx_newfile *file = opaque;
+    return nx_write_full(file->fd, data, len, file->path, err);
+}
+
+/* A suspended machine's device state, as QEMU's -incoming takes it. */
+static int write_state(struct unpacking *u, struct nx_error *err)
+{
+    const struct nx_manifest *m = u->reading.head->manifest;
+    NX_AUTO_BUFFER struct nx_buffer state = NX_BUFFER_INIT(0);
+    NX_AUTO_NEWFILE struct nx_newfile file = NX_NEWFILE_INIT;
+    NX_AUTO_FREE char *path = NULL;
+    if (!m->suspended)
+        return 0;
+    if (asprintf(&path, "%s/device-state", u->dir) < 0) {
+        path = NULL;
+        return nx_fail_errno(err, "device-state");
+    }
+    if (nx_reading_state(&u->reading, &state, err) < 0 ||
+        nx_newfile_open(&file, path, 0644, err) < 0 ||
+        nx_state_read(state.data, state.len, m->device_state_raw, to_newfile, &file, err) < 0)
+        return -1;
+    return nx_newfile_commit(&file, err);
+}
+
 static int make_dir(struct unpacking *u, const char *dir, struct nx_error *err)
 {
     if (mkdir(dir, 0777) < 0 && errno != EEXIST)
@@ -96,10 +123,10 @@ static int unpack(struct unpacking *u, const char *path, const char *dir, struct
     for (unsigned i = 0; ret == 0 && i < m->n_images; i++)
         ret = unpack_image(u, i, err);
     nx_progress_end();
-    if (ret < 0 || write_domain(u, err) < 0)
+    if (ret < 0 || write_state(u, err) < 0 || write_domain(u, err) < 0)
         return -1;
-    nx_log(NX_LOG_NOTICE, "%s: %u image%s and domain.xml unpacked into %s", path, m->n_images,
-           m->n_images == 1 ? "" : "s", dir);
+    nx_log(NX_LOG_NOTICE, "%s: %u image%s%s and domain.xml unpacked into %s", path, m->n_images,
+           m->n_images == 1 ? "" : "s", m->suspended ? ", the device state" : "", dir);
     return 0;
 }
 

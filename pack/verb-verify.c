@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "common/progress.h"
+#include "formats/devicestate.h"
 #include "formats/machine.h"
 #include "pack/cli.h"
 #include "pack/pipeline.h"
@@ -57,6 +58,25 @@ static int check_domain(const struct nx_reading *reading, struct nx_error *err)
     return 0;
 }
 
+static int drop(const void *data, size_t len, void *opaque, struct nx_error *err)
+{
+    return 0;
+}
+
+/* A suspended machine's device state: its digest, and that it can be decompressed. */
+static int check_state(const struct nx_reading *reading, struct nx_error *err)
+{
+    const struct nx_manifest *m = reading->head->manifest;
+    NX_AUTO_BUFFER struct nx_buffer state = NX_BUFFER_INIT(0);
+    if (!m->suspended)
+        return 0;
+    if (nx_reading_state(reading, &state, err) < 0)
+        return -1;
+    if (nx_state_read(state.data, state.len, m->device_state_raw, drop, NULL, err) < 0)
+        return nx_fail_while(err, "%s", reading->name);
+    return 0;
+}
+
 static int check_content(const struct nx_reading *reading, unsigned threads, struct nx_error *err)
 {
     const struct nx_manifest *m = reading->head->manifest;
@@ -76,7 +96,8 @@ static int verify(const char *path, const char *key_path, unsigned threads, stru
     NX_AUTO_READING struct nx_reading reading = NX_READING_INIT;
     if (nx_reading_open(&reading, path, err) < 0 ||
         (key_path && check_signer(&reading, key_path, err) < 0) ||
-        check_domain(&reading, err) < 0 || check_content(&reading, threads, err) < 0)
+        check_domain(&reading, err) < 0 || check_state(&reading, err) < 0 ||
+        check_content(&reading, threads, err) < 0)
         return -1;
     if (nx_log_level() < NX_LOG_NOTICE) /* -q: the exit status says it */
         return 0;

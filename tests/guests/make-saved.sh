@@ -11,7 +11,7 @@
 #     q35-saved         busybox on q35 with four virtual CPUs
 #     big-saved         busybox with 5 GiB, data above the PCI hole
 #     writing-saved     busybox in the middle of writing to its disk
-#     screen-saved      busybox with a picture on its screen
+#     screen-saved      busybox with a picture (text, in colours) on its screen
 script_args=("$@")
 . "$(dirname "$0")/common.sh"
 variant=${1:?which one}

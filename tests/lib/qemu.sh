@@ -88,7 +88,7 @@ boot_seconds() {
 }
 
 # A number that nxfetch counted: stat .chunks_fetched
-stat_of() { jq -er "$1" "$STATS" || die "$STATS has no $1"; }
+stat_of() { jq -er "$1 | if . == null then empty else tostring end" "$STATS" || die "$STATS has no $1"; }
 
 # Let nxfetch write its numbers once more.
 fresh_stats() {

@@ -4,6 +4,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+
+#define LOOK_SECONDS 3
 
 static bool complete;
 
@@ -39,8 +42,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "vnc-shot: %s does not answer\n", argv[1]);
         return 1;
     }
-    while (!complete) {
-        int n = WaitForMessage(client, 10000000);
+    /* QEMU draws what a screen shows when somebody looks: the first update may be of before. */
+    for (time_t end = time(NULL) + LOOK_SECONDS; !complete || time(NULL) < end;) {
+        int n = WaitForMessage(client, complete ? 200000 : 10000000);
+        if (n == 0 && complete)
+            continue;
         if (n <= 0 || !HandleRFBServerMessage(client)) {
             fprintf(stderr, "vnc-shot: %s sends no picture\n", argv[1]);
             return 1;
