@@ -345,9 +345,11 @@ static int build(struct build *b, struct nx_error *err)
     if (nx_author_open_images(&b->author, b->xml_path, err) < 0 || check_disks(b, err) < 0 ||
         describe(b, err) < 0 || nx_newfile_open(&b->out, b->out_path, 0644, err) < 0)
         return -1;
+    if (add_state(b, err) < 0)
+        return -1;
     if (b->suspended)
         tell_saved(b);
-    if (add_state(b, err) < 0 || open_sources(b, &data, err) < 0 ||
+    if (open_sources(b, &data, err) < 0 ||
         nx_store_open(&b->store, b->out_path, err) < 0)
         return -1;
     nx_progress_start("packing", data);
