@@ -47,12 +47,13 @@ struct nx_http_request {
     void (*arrived)(struct nx_http_request *request);
     void *opaque;
 
-    struct nx_buffer body; /* set its max to length; its first byte is the file's at offset + taken */
-    uint64_t taken;        /* bytes that nx_http_take() has taken out of this answer */
-    long status;           /* HTTP status, 0 before there was one */
-    uint64_t total;        /* the file's size from Content-Range */
-    bool have_range;       /* a Content-Range was read and is what was asked for */
-    char etag[256];        /* "" if none or weak */
+    struct nx_buffer
+        body;        /* set its max to length; its first byte is the file's at offset + taken */
+    uint64_t taken;  /* bytes that nx_http_take() has taken out of this answer */
+    long status;     /* HTTP status, 0 before there was one */
+    uint64_t total;  /* the file's size from Content-Range */
+    bool have_range; /* a Content-Range was read and is what was asked for */
+    char etag[256];  /* "" if none or weak */
     char content_encoding[32];
     unsigned retry_after; /* seconds, 0 if not said */
     struct nx_error err;  /* what the callbacks found wrong */

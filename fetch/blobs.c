@@ -215,6 +215,11 @@ bool nx_blobs_is_near(const struct nx_blobs *blobs, const struct nx_blob *blob)
     return blobs->options.fd >= 0 || is_in_front(blobs, blob);
 }
 
+bool nx_blobs_is_coming(struct nx_blobs *blobs, const struct nx_blob *blob)
+{
+    return blobs->flights && nx_flights_has(blobs->flights, &blob->digest);
+}
+
 static int by_offset(const void *a, const void *b)
 {
     uint64_t x = ((const struct nx_blob *)a)->offset, y = ((const struct nx_blob *)b)->offset;

@@ -68,6 +68,9 @@ bool nx_blobs_has(struct nx_blobs *blobs, const struct nx_blob *blob);
 /* Does get need no network, even if the cache has it not: is it in a local file, or in what came with the head? */
 bool nx_blobs_is_near(const struct nx_blobs *blobs, const struct nx_blob *blob);
 
+/* Is it on its way, for whoever has asked for it? */
+bool nx_blobs_is_coming(struct nx_blobs *blobs, const struct nx_blob *blob);
+
 /* Begin to fetch those that are not here, in ranges of at most request_max bytes; does not wait.
  * Returns how many were not here.
  */

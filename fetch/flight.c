@@ -3,8 +3,12 @@
  * done() puts the batch on the list of arrivals; then a worker's.  Lock order: ours before the
  * transport's.
  *
- * A range is handed over bit by bit while it comes (more_arrived(), on the network thread): its first members go to
- * the workers as a batch of their own, with a copy of their bytes.
+ * A range is handed over while it comes (more_arrived(), on the network thread): its first members
+ * go to the workers as a batch of their own, and their bytes leave the transfer with them.  So the members that are
+ * left are those that a second try asks for, and a range needs memory for what the workers have not got to.
+ *
+ * A blob that somebody waits for and that is far behind in such a range, or in one that has stalled, leaves it and is
+ * fetched by itself (is_far()); the range brings its bytes once more, for nobody.
  *
  * A flight is referenced by the table (while it is on its way, and until its bytes are kept), by its batch, and by
  * each thread that waits for it.
@@ -20,11 +24,13 @@
 
 #include "fetch/digestmap.h"
 
-#define WORKERS           2
-#define GAP_MAX           4096        /* bytes between two blobs of one range */
-#define PART_MIN          (32u << 10) /* bytes of a range that are worth handing over before the rest */
-#define NX_REPORT_WAIT_MS 5000        /* then the user hears what a guest waits for */
-#define WRONG_MAX         3           /* times that each mirror may have wrong bytes for one blob */
+#define WORKERS   2
+#define GAP_MAX   4096 /* bytes between two blobs of one range */
+#define WRONG_MAX 3    /* times that each mirror may have wrong bytes for one blob */
+#define NEAR_BYTES \
+    (512u << 10) /* what 100 Mbit/s bring in 40 ms: as long as a range's own speed is not known */
+#define STALLED_MS   1500 /* after so long without a byte nobody should wait for a range */
+#define LOOK_AGAIN_S 1    /* how often who waits asks whether that is so */
 
 struct flight {
     struct nx_map_node node; /* its key is the blob's digest */
@@ -44,8 +50,17 @@ struct batch {
     struct nx_flights *flights;
     TAILQ_ENTRY(batch) link; /* on the list of arrivals: under lock */
     struct nx_error err;     /* what the transfer ended with */
+
+    /* How the range comes: under lock.  Times are those of nx_now_ms(). */
+    int64_t started;   /* the try that the next two belong to; 0: no byte has come yet */
+    int64_t first_ms;  /* its first bytes came then … */
+    uint64_t first_at; /* … and ended at this offset */
+    int64_t last_ms;   /* its last bytes came then */
+    uint64_t here;     /* all before this offset has come */
+
+    struct flight **members; /* in slots; under lock until the batch has arrived, as count */
     size_t count;
-    struct flight *members[];
+    struct flight *slots[];
 };
 
 struct nx_flights {
@@ -83,7 +98,8 @@ static struct flight *find(struct nx_flights *flights, const struct nx_digest *d
 }
 
 /* A new flight in the table; NULL without memory.  Under lock. */
-static struct flight *add_flight(struct nx_flights *flights, const struct nx_blob *blob)
+static struct flight *add_flight(struct nx_flights *flights, const struct nx_blob *blob,
+                                 enum nx_priority priority)
 {
     struct flight *flight = calloc(1, sizeof(*flight));
     if (!flight)
@@ -91,6 +107,8 @@ static struct flight *add_flight(struct nx_flights *flights, const struct nx_blo
     flight->node.key = blob->digest;
     flight->blob = *blob;
     flight->refs = 1;
+    flight->urgent = priority == NX_PRIORITY_DEMAND;
+    flight->background = priority == NX_PRIORITY_BACKGROUND;
     nx_map_insert(&flights->map, &flight->node);
     flights->bytes += blob->size;
     return flight;
@@ -122,31 +140,16 @@ static void set_done(struct nx_flights *flights, struct flight *flight, struct n
 
 /* ---- batches --------------------------------------------------------------- */
 
-static void batch_arrived(struct nx_transfer *transfer, const struct nx_error *err)
-{
-    struct batch *batch = transfer->opaque;
-    struct nx_flights *flights = batch->flights;
-    if (err)
-        batch->err = *err;
-    pthread_mutex_lock(&flights->lock);
-    for (size_t i = 0; i < batch->count; i++)
-        batch->members[i]->batch = NULL;
-    if (transfer->priority == NX_PRIORITY_DEMAND)
-        TAILQ_INSERT_HEAD(&flights->arrived, batch, link);
-    else
-        TAILQ_INSERT_TAIL(&flights->arrived, batch, link);
-    pthread_cond_signal(&flights->arrival);
-    pthread_mutex_unlock(&flights->lock);
-}
-
+static void batch_arrived(struct nx_transfer *transfer, const struct nx_error *err);
 static void more_arrived(struct nx_transfer *transfer);
 
 static struct batch *new_batch(struct nx_flights *flights, size_t room, enum nx_priority priority)
 {
-    struct batch *batch = calloc(1, sizeof(*batch) + room * sizeof(batch->members[0]));
+    struct batch *batch = calloc(1, sizeof(*batch) + room * sizeof(batch->slots[0]));
     if (!batch)
         return NULL;
     batch->flights = flights;
+    batch->members = batch->slots;
     batch->transfer.priority = priority;
     batch->transfer.done = batch_arrived;
     batch->transfer.arrived = more_arrived;
@@ -157,7 +160,7 @@ static struct batch *new_batch(struct nx_flights *flights, size_t room, enum nx_
 static void add_member(struct batch *batch, struct flight *flight) /* under lock */
 {
     if (batch->count == 0)
-        batch->transfer.offset = flight->blob.offset;
+        batch->transfer.offset = batch->here = flight->blob.offset;
     batch->transfer.length = flight->blob.offset + flight->blob.size - batch->transfer.offset;
     flight->refs++;
     flight->batch = batch;
@@ -179,61 +182,133 @@ static void free_batch(struct nx_flights *flights, struct batch *batch)
 /* How many of the batch's members are here in whole, but not all of them: the last ones come with batch_arrived(). */
 static size_t count_whole(const struct batch *batch)
 {
-    uint64_t here = batch->transfer.http.offset + batch->transfer.http.body.len;
     size_t n = 0;
     while (n + 1 < batch->count &&
-           batch->members[n]->blob.offset + batch->members[n]->blob.size <= here)
+           batch->members[n]->blob.offset + batch->members[n]->blob.size <= batch->here)
         n++;
     return n;
 }
 
-/* The first n members, with a copy of their bytes, as a batch that has arrived.  NULL without memory. */
+static void note_progress(struct batch *batch) /* under lock */
+{
+    const struct nx_transfer *transfer = &batch->transfer;
+    batch->here = transfer->offset + transfer->http.body.len;
+    batch->last_ms = nx_now_ms();
+    if (batch->started == transfer->started)
+        return;
+    batch->started = transfer->started;
+    batch->first_ms = batch->last_ms;
+    batch->first_at = batch->here;
+}
+
+/* The first n members leave the batch, with their bytes.  NULL without memory: then they leave it later.  Under lock. */
 static struct batch *take_part(struct batch *batch, size_t n)
 {
-    const struct flight *first = batch->members[0], *last = batch->members[n - 1];
-    uint64_t from = first->blob.offset, to = last->blob.offset + last->blob.size;
-    struct batch *part = new_batch(batch->flights, n, batch->transfer.priority);
+    struct nx_transfer *transfer = &batch->transfer;
+    const struct nx_blob *last = &batch->members[n - 1]->blob;
+    struct batch *part = new_batch(batch->flights, n, transfer->priority);
     if (!part)
         return NULL;
-    part->transfer.mirror = batch->transfer.mirror;
-    part->transfer.http.offset = part->transfer.offset = from;
-    part->transfer.length = to - from;
-    part->transfer.http.body.max = to - from;
-    if (nx_buffer_add(&part->transfer.http.body,
-                      batch->transfer.http.body.data + (from - batch->transfer.http.offset),
-                      to - from, NULL) < 0) {
+    part->transfer.offset = transfer->offset;
+    part->transfer.mirror = transfer->mirror;
+    if (nx_transfer_take(transfer, last->offset + last->size - transfer->offset,
+                         &part->transfer.http.body, NULL) < 0) {
         free(part);
         return NULL;
     }
+    part->count = n;
+    memcpy(part->members, batch->members, n * sizeof(part->members[0]));
+    batch->members += n;
+    batch->count -= n;
     return part;
 }
 
-/* Hand over what has come of a range, so that nobody waits for what stands behind it. */
+/* Put a batch where the workers find it: first what somebody waits for.  Under lock. */
+static void add_arrived(struct nx_flights *flights, struct batch *batch)
+{
+    bool urgent = false;
+    for (size_t i = 0; i < batch->count; i++) {
+        batch->members[i]->batch = NULL;
+        urgent |= batch->members[i]->urgent;
+    }
+    if (urgent)
+        TAILQ_INSERT_HEAD(&flights->arrived, batch, link);
+    else
+        TAILQ_INSERT_TAIL(&flights->arrived, batch, link);
+    pthread_cond_signal(&flights->arrival);
+}
+
+/* Hand over what has come of a range, so that nobody waits for what stands behind it (nx_transfer.arrived). */
 static void more_arrived(struct nx_transfer *transfer)
 {
     struct batch *batch = transfer->opaque;
     struct nx_flights *flights = batch->flights;
-    size_t n = count_whole(batch);
-    if (n == 0 || batch->members[n]->blob.offset - transfer->offset < PART_MIN)
-        return;
-    struct batch *part = take_part(batch, n);
-    if (!part)
-        return;
     pthread_mutex_lock(&flights->lock);
-    for (size_t i = 0; i < n; i++) {
-        part->members[i] = batch->members[i];
-        part->members[i]->batch = NULL;
-    }
-    part->count = n;
-    batch->count -= n;
-    memmove(batch->members, batch->members + n, batch->count * sizeof(batch->members[0]));
-    uint64_t end = transfer->offset + transfer->length;
-    transfer->offset = batch->members[0]->blob.offset;
-    transfer->length = end - transfer->offset;
-    TAILQ_INSERT_TAIL(&flights->arrived, part, link);
-    pthread_cond_signal(&flights->arrival);
+    note_progress(batch);
+    size_t n = count_whole(batch);
+    struct batch *part = n ? take_part(batch, n) : NULL;
+    if (part)
+        add_arrived(flights, part);
     pthread_mutex_unlock(&flights->lock);
 }
+
+/* All of a range, or what was left of it, is here or has failed (nx_transfer.done). */
+static void batch_arrived(struct nx_transfer *transfer, const struct nx_error *err)
+{
+    struct batch *batch = transfer->opaque;
+    struct nx_flights *flights = batch->flights;
+    if (err)
+        batch->err = *err;
+    pthread_mutex_lock(&flights->lock);
+    add_arrived(flights, batch);
+    pthread_mutex_unlock(&flights->lock);
+}
+
+/* ---- what somebody waits for, far behind in a range ------------------------ */
+
+/* Does it come sooner by a request of its own?  That costs a round trip (about what this range's first byte took), and
+ * its bytes share the line with the range's.  On its way in the range it costs the time that the bytes before it
+ * take.  Twice is the margin: both are guesses, and what is fetched by itself comes twice.  Under lock.
+ */
+static bool is_far(const struct batch *batch, const struct flight *flight)
+{
+    if (batch->count < 2)
+        return false;
+    if (batch->started && nx_now_ms() - batch->last_ms > STALLED_MS)
+        return true;
+    uint64_t offset = flight->blob.offset;
+    uint64_t before = offset > batch->here ? offset - batch->here : 0;
+    int64_t ms = batch->last_ms - batch->first_ms;
+    if (ms <= 0)
+        return before > NEAR_BYTES;
+    uint64_t trip = (uint64_t)(batch->first_ms - batch->started);
+    uint64_t meanwhile = (batch->here - batch->first_at) * trip / (uint64_t)ms;
+    return before > 2 * (meanwhile + flight->blob.size);
+}
+
+/* Out of its range, to be put into another one.  Under lock. */
+static void leave_batch(struct flight *flight)
+{
+    struct batch *batch = NX_STEAL(flight->batch);
+    size_t i = 0;
+    while (batch->members[i] != flight)
+        i++;
+    batch->count--;
+    memmove(&batch->members[i], &batch->members[i + 1],
+            (batch->count - i) * sizeof(batch->members[0]));
+    flight->refs--;
+}
+
+/* Should this flight leave the range that it is in for the one that is being gathered?  Under lock. */
+static bool should_leave(const struct flight *flight, const struct nx_blob *blob,
+                         const struct batch *gathered, enum nx_priority priority)
+{
+    return priority == NX_PRIORITY_DEMAND && flight->batch && flight->batch != gathered &&
+           flight->blob.offset == blob->offset && flight->blob.size == blob->size &&
+           is_far(flight->batch, flight);
+}
+
+/* ---- gathering ------------------------------------------------------------- */
 
 /* May this blob be the batch's next?  A small gap before it costs less than another request. */
 static bool fits(const struct batch *batch, const struct nx_blob *blob, uint64_t request_max)
@@ -241,14 +316,6 @@ static bool fits(const struct batch *batch, const struct nx_blob *blob, uint64_t
     uint64_t end = batch->transfer.offset + batch->transfer.length;
     return blob->offset >= end && blob->offset - end <= GAP_MAX &&
            blob->offset + blob->size - batch->transfer.offset <= request_max;
-}
-
-static void promote(struct nx_flights *flights, struct flight *flight, enum nx_priority priority)
-{
-    if (priority == NX_PRIORITY_DEMAND)
-        flight->urgent = true;
-    if (flight->batch)
-        nx_transport_promote(flights->transport, &flight->batch->transfer, priority);
 }
 
 /* Gather the blobs from *at on that make one range; NULL if none is left (or no memory).  Under lock. */
@@ -262,18 +329,21 @@ static struct batch *next_batch(struct nx_flights *flights, const struct nx_blob
         struct flight *flight = find(flights, &blob->digest);
         if (flight) {
             flight->background |= priority == NX_PRIORITY_BACKGROUND;
-            promote(flights, flight, priority);
+            flight->urgent |= priority == NX_PRIORITY_DEMAND;
+        }
+        if (flight && !should_leave(flight, blob, batch, priority)) {
+            if (flight->batch)
+                nx_transport_promote(flights->transport, &flight->batch->transfer, priority);
             continue;
         }
         if (batch && !fits(batch, blob, request_max))
             break;
         if (!batch && !(batch = new_batch(flights, count - *at, priority)))
             break;
-        flight = add_flight(flights, blob);
-        if (!flight)
+        if (flight)
+            leave_batch(flight);
+        else if (!(flight = add_flight(flights, blob, priority)))
             break;
-        flight->urgent = priority == NX_PRIORITY_DEMAND;
-        flight->background = priority == NX_PRIORITY_BACKGROUND;
         add_member(batch, flight);
     }
     if (batch && batch->count == 0) {
@@ -317,13 +387,17 @@ static struct flight *join(struct nx_flights *flights, const struct nx_blob *blo
     return flight;
 }
 
-/* Wait for something to land, for so long at most.  Under lock; false when time is up. */
-static bool wait_landing(struct nx_flights *flights, unsigned ms)
+/* Wait until the flight is done, for so long at most.  Under lock; false when time is up. */
+static bool is_done_within(struct nx_flights *flights, const struct flight *flight,
+                           unsigned seconds)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    return pthread_cond_timedwait(&flights->landing, &flights->lock, &until) != ETIMEDOUT;
+    until.tv_sec += seconds;
+    int rc = 0;
+    while (!flight->done && !flights->stopping && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&flights->landing, &flights->lock, &until);
+    return flight->done || flights->stopping;
 }
 
 /* Nothing has come for a while: the user should know what the guest waits for.  Under lock. */
@@ -339,16 +413,29 @@ static void wait_told(struct nx_flights *flights, const struct flight *flight)
     pthread_mutex_lock(&flights->lock);
 }
 
+/* Wait as long as it takes.  Under lock. */
+static void wait_done(struct nx_flights *flights, const struct flight *flight)
+{
+    for (int64_t tell = nx_now_ms() + NX_REPORT_WAIT_MS; nx_now_ms() < tell;) {
+        if (is_done_within(flights, flight, LOOK_AGAIN_S))
+            return;
+        if (!flight->batch || !is_far(flight->batch, flight))
+            continue;
+        /* Its range was near, but has stalled since, or is slower now. */
+        pthread_mutex_unlock(&flights->lock);
+        nx_flights_begin(flights, &flight->blob, 1, NX_PRIORITY_DEMAND, flight->blob.size);
+        pthread_mutex_lock(&flights->lock);
+    }
+    if (!flight->done && !flights->stopping)
+        wait_told(flights, flight);
+}
+
 static int wait_for(struct nx_flights *flights, struct flight *flight, struct nx_bytes **ret_bytes,
                     struct nx_error *err)
 {
     int r = 0;
     pthread_mutex_lock(&flights->lock);
-    int64_t deadline = nx_now_ms() + NX_REPORT_WAIT_MS;
-    while (!flight->done && !flights->stopping && nx_now_ms() < deadline)
-        wait_landing(flights, NX_REPORT_WAIT_MS);
-    if (!flight->done && !flights->stopping)
-        wait_told(flights, flight);
+    wait_done(flights, flight);
     if (!flight->done) {
         r = nx_fail(err, NX_ERR_CANCELLED, "the engine ends");
     } else if (flight->bytes) {
@@ -372,6 +459,14 @@ int nx_flights_wait(struct nx_flights *flights, const struct nx_blob *blob,
     if (flight)
         return wait_for(flights, flight, ret_bytes, err);
     return stopping ? nx_fail(err, NX_ERR_CANCELLED, "the engine ends") : 0;
+}
+
+bool nx_flights_has(struct nx_flights *flights, const struct nx_digest *digest)
+{
+    pthread_mutex_lock(&flights->lock);
+    bool has = find(flights, digest) != NULL;
+    pthread_mutex_unlock(&flights->lock);
+    return has;
 }
 
 int nx_flights_wait_below(struct nx_flights *flights, uint64_t bytes, struct nx_error *err)
@@ -441,7 +536,7 @@ static struct nx_bytes *take_bytes(const struct batch *batch, const struct fligh
 {
     struct nx_digest found;
     const uint8_t *data =
-        batch->transfer.http.body.data + (flight->blob.offset - batch->transfer.http.offset);
+        batch->transfer.http.body.data + (flight->blob.offset - batch->transfer.offset);
     nx_digest_of(data, flight->blob.size, &found);
     if (!nx_digest_equal(&found, &flight->blob.digest))
         return NULL;

@@ -34,6 +34,9 @@ void nx_flights_begin(struct nx_flights *flights, const struct nx_blob *blobs, s
 int nx_flights_wait(struct nx_flights *flights, const struct nx_blob *blob,
                     struct nx_bytes **ret_bytes, struct nx_error *err);
 
+/* Is a blob of this digest on its way? */
+bool nx_flights_has(struct nx_flights *flights, const struct nx_digest *digest);
+
 int nx_flights_wait_below(struct nx_flights *flights, uint64_t bytes, struct nx_error *err);
 
 NX_DEFINE_AUTO(struct nx_flights *, flights, nx_flights_free)

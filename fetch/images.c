@@ -16,7 +16,7 @@
 #define IDLE_MAX       8           /* decompressors kept */
 #define AROUND_MIN     (64u << 10) /* bytes of memory that come with a missing page of it, aligned: … */
 #define AROUND_MAX     (1u << 20)
-#define AROUND_MISSES  4    /* … twice as many after so many pages that were missing, … */
+#define AROUND_MISSES  8    /* … twice as many after so many pages that were missing, … */
 #define AROUND_MS      1000 /* … until none was for so long */
 #define PIECE_CHUNKS   256  /* chunks that one step of a read deals with: those of a leaf */
 
@@ -125,13 +125,14 @@ static bool want(struct nx_images *images, const struct piece *piece, enum nx_pr
     return nx_blobs_want(images->tree.blobs, blobs, count, priority, NX_BLOBS_REQUEST_MAX) > 0;
 }
 
-/* Are all of the piece's chunks here? */
-static bool is_here(struct nx_images *images, const struct piece *piece)
+/* Are all of the piece's chunks here, or on their way? */
+static bool is_coming(struct nx_images *images, const struct piece *piece)
 {
     for (unsigned i = 0; i < piece->count; i++) {
         NX_AUTO_BYTES struct nx_bytes *raw = NULL;
         if (piece->present[i] && !(raw = nx_memo_get(images->decoded, &piece->blobs[i].digest)) &&
-            !nx_blobs_has(images->tree.blobs, &piece->blobs[i]))
+            !nx_blobs_has(images->tree.blobs, &piece->blobs[i]) &&
+            !nx_blobs_is_coming(images->tree.blobs, &piece->blobs[i]))
             return false;
     }
     return true;
@@ -158,14 +159,19 @@ static bool want_around(struct nx_images *images, const struct nx_leaf *leaf,
                         const struct piece *piece)
 {
     const struct nx_image *img = &images->tree.manifest->images[piece->image];
-    if (is_here(images, piece))
-        return false;
-    uint64_t chunks = around_bytes(images) / img->chunk_size;
+    uint64_t chunks = is_coming(images, piece) ? 0 : around_bytes(images) / img->chunk_size;
     if (chunks < 2 || chunks > PIECE_CHUNKS)
         return want(images, piece, NX_PRIORITY_DEMAND);
     struct piece around = { .image = piece->image, .first = piece->first & ~(chunks - 1) };
     uint64_t last = around.first + chunks - 1, end = nx_image_chunk_count(img) - 1;
     look_up(images, leaf, last < end ? last : end, &around);
+    /* A neighbour that comes anyway, with the boot set, is in no hurry. */
+    for (unsigned i = 0; i < around.count; i++) {
+        uint64_t n = around.first + i;
+        bool asked = n >= piece->first && n < piece->first + piece->count;
+        if (!asked && around.present[i] && nx_blobs_is_coming(images->tree.blobs, &around.blobs[i]))
+            around.present[i] = false;
+    }
     return want(images, &around, NX_PRIORITY_DEMAND);
 }
 

@@ -14,11 +14,13 @@
 
 #include "common/clock.h"
 
-#define CONNECTIONS_MAX  6     /* to one host, where HTTP/2 does not make it one */
-#define TRANSFERS_MAX    24    /* at once; HTTP/2 streams */
-#define UNURGENT_MAX     4     /* of them, those that nobody waits for: connections stay free */
-#define SLOW_RETRY_MS    15000 /* when every mirror has refused, and a guest waits */
-#define DEMAND_RETRY_MS  5000  /* at most, while a guest waits */
+#define CONNECTIONS_MAX 6     /* to one host, where HTTP/2 does not make it one */
+#define TRANSFERS_MAX   24    /* at once; HTTP/2 streams */
+#define UNURGENT_MAX    4     /* of them, those that nobody waits for: connections stay free */
+#define SLOW_RETRY_MS   15000 /* when every mirror has refused */
+#define DEMAND_RETRY_MS \
+    5000 /* at most, whatever went wrong, while a guest waits: it goes on soon after the network does */
+#define DEMAND_STALL     5 /* s of silence in a demand's first try: hasten() */
 #define READAHEAD_TRIES  1
 #define CURL_BUFFER_SIZE (128L << 10)
 
@@ -135,6 +137,25 @@ static void tell_arrived(struct nx_http_request *http)
     transfer->arrived(transfer);
 }
 
+/* While somebody waits, silence is borne less long at first: often just this connection is dead, and another one
+ * works.  A server that does need long to answer gets its time in the next tries.
+ */
+static void hasten(struct nx_transport *transport, const struct nx_transfer *transfer, CURL *easy)
+{
+    const struct nx_http_options *options = transport->options;
+    unsigned round = transfer->failures / transport->n_mirrors;
+    pthread_mutex_lock(&transport->lock);
+    bool demand = transfer->priority == NX_PRIORITY_DEMAND;
+    pthread_mutex_unlock(&transport->lock);
+    if (!demand || round > 1)
+        return;
+    long limit = DEMAND_STALL << round;
+    if (!options->stall_timeout || limit < options->stall_timeout)
+        curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, limit);
+    if (!options->connect_timeout || limit < options->connect_timeout)
+        curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, limit);
+}
+
 static int start_with(struct nx_transport *transport, struct nx_transfer *transfer, CURL *easy,
                       struct nx_error *err)
 {
@@ -148,8 +169,10 @@ static int start_with(struct nx_transport *transport, struct nx_transfer *transf
     http->body.max = transfer->length;
     http->arrived = transfer->arrived ? tell_arrived : NULL;
     http->opaque = transfer;
+    transfer->started = nx_now_ms();
     if (nx_http_prepare(easy, mirror->url, transport->options, http, err) < 0)
         return -1;
+    hasten(transport, transfer, easy);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     if (curl_multi_add_handle(transport->multi, easy) != CURLM_OK)
         return nx_fail(err, NX_ERR_SYSTEM, "%s: curl does not take the transfer", mirror->url);
@@ -212,12 +235,15 @@ static int64_t next_try(struct nx_transport *transport, struct nx_transfer *tran
     bool patient = transport->patient && !readahead;
     pthread_mutex_unlock(&transport->lock);
     unsigned n = transport->n_mirrors;
+    int64_t longest = *ret_demand && !transfer->http.retry_after ? DEMAND_RETRY_MS : INT64_MAX;
     transfer->mirror = (transfer->mirror + 1) % n;
+    if (transfer->http.taken > 0)
+        transfer->failures = transfer->refusals = 0;
     if (err->code == NX_ERR_SERVER) {
         if (++transfer->refusals < n)
             return 0;
         transfer->refusals = 0;
-        return patient ? SLOW_RETRY_MS : -1;
+        return !patient ? -1 : longest < SLOW_RETRY_MS ? longest : SLOW_RETRY_MS;
     }
     transfer->refusals = 0;                    /* all mirrors must refuse in a row */
     unsigned round = transfer->failures++ / n; /* back-off when all mirrors have had their turn */
@@ -226,8 +252,7 @@ static int64_t next_try(struct nx_transport *transport, struct nx_transfer *tran
     if (transfer->failures % n != 0)
         return 0;
     int64_t backoff = nx_http_backoff_ms(round + 1, transfer->http.retry_after);
-    bool hurry = patient && *ret_demand && !transfer->http.retry_after;
-    return hurry && backoff > DEMAND_RETRY_MS ? DEMAND_RETRY_MS : backoff;
+    return longest < backoff ? longest : backoff;
 }
 
 /* An inactive transfer has failed: try again, or tell the submitter. */
@@ -247,7 +272,7 @@ static void failed(struct nx_transport *transport, struct nx_transfer *transfer,
     queue_again(transport, transfer, delay);
 }
 
-/* A 206 whose file is too short, or has another ETag, is from a wrong copy. */
+/* A 206 whose file is too short is from a wrong copy. */
 static int check_copy(struct nx_transport *transport, const struct nx_transfer *transfer,
                       struct nx_error *err)
 {
@@ -270,14 +295,14 @@ static void learn_etag(struct nx_transport *transport, const struct nx_transfer 
         snprintf(mirror->etag, sizeof(mirror->etag), "%s", transfer->http.etag);
 }
 
-/* The server has answered If-Range with the whole file: it is another one now, or the mirror's hosts disagree
- * about ETags (Apache's old default names inodes).  Ask once more without; digests decide.
+/* The file is another one now, or the mirror's hosts disagree about ETags (Apache's old default names
+ * inodes).  Ask once more without If-Range; digests decide.
  */
 static bool etag_has_changed(struct nx_transport *transport, struct nx_transfer *transfer,
                              const struct nx_error *err)
 {
     struct mirror *mirror = &transport->mirrors[transfer->mirror];
-    if (transfer->http.status != 200 || !transfer->http.if_range_etag)
+    if (!transfer->http.changed)
         return false;
     if (!mirror->etag_unstable)
         nx_report_text(transport->report, NX_MSG_NOTICE, "%s", err->msg);
@@ -296,8 +321,9 @@ static void completed(struct nx_transport *transport, CURL *easy, CURLcode code)
     curl_multi_remove_handle(transport->multi, easy);
     give_handle(transport, easy);
     transfer->easy = NULL;
-    nx_report_add(transport->report, &transport->report->stats.bytes, transfer->http.body.len);
-    if (transfer->http.body.len > 0)
+    uint64_t came = transfer->http.taken + transfer->http.body.len;
+    nx_report_add(transport->report, &transport->report->stats.bytes, came);
+    if (came > 0)
         nx_report_mark(transport->report, &transport->report->stats.first_byte);
     if (r == 0)
         r = check_copy(transport, transfer, &err);
@@ -409,24 +435,43 @@ void nx_transport_submit(struct nx_transport *transport, struct nx_transfer *tra
     curl_multi_wakeup(transport->multi);
 }
 
+int nx_transfer_take(struct nx_transfer *transfer, size_t n, struct nx_buffer *ret_front,
+                     struct nx_error *err)
+{
+    if (nx_http_take(&transfer->http, n, ret_front, err) < 0)
+        return -1;
+    transfer->offset += n;
+    transfer->length -= n;
+    return 0;
+}
+
+static void raise_to(struct nx_transport *transport, struct nx_transfer *transfer,
+                     enum nx_priority priority) /* under lock */
+{
+    if (transfer->state == NX_TRANSFER_QUEUED) {
+        TAILQ_REMOVE(&transport->queues[transfer->priority], transfer, link);
+        TAILQ_INSERT_TAIL(&transport->queues[priority], transfer, link);
+    } else if (transfer->state == NX_TRANSFER_ACTIVE) {
+        transport->n_active[transfer->priority]--;
+        transport->n_active[priority]++;
+    }
+    transfer->priority = priority;
+}
+
 void nx_transport_promote(struct nx_transport *transport, struct nx_transfer *transfer,
                           enum nx_priority priority)
 {
     pthread_mutex_lock(&transport->lock);
-    if (!transport->stopping && priority < transfer->priority) { /* else cancel_all() has it */
-        if (transfer->state == NX_TRANSFER_QUEUED) {
-            if (priority == NX_PRIORITY_DEMAND)
-                transfer->due = 0; /* who has just come does not wait for what failed before */
-            TAILQ_REMOVE(&transport->queues[transfer->priority], transfer, link);
-            TAILQ_INSERT_TAIL(&transport->queues[priority], transfer, link);
-        } else if (transfer->state == NX_TRANSFER_ACTIVE) {
-            transport->n_active[transfer->priority]--;
-            transport->n_active[priority]++;
-        }
-        transfer->priority = priority;
-    }
+    bool stopping = transport->stopping; /* then cancel_all() has it */
+    bool hurry = priority == NX_PRIORITY_DEMAND && transfer->state == NX_TRANSFER_QUEUED;
+    bool raise = priority < transfer->priority;
+    if (!stopping && hurry)
+        transfer->due = 0; /* who has just come does not wait for what failed before */
+    if (!stopping && raise)
+        raise_to(transport, transfer, priority);
     pthread_mutex_unlock(&transport->lock);
-    curl_multi_wakeup(transport->multi);
+    if (hurry || raise)
+        curl_multi_wakeup(transport->multi);
 }
 
 /* ---- fetch and wait -------------------------------------------------------- */

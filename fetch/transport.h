@@ -6,6 +6,9 @@
  * left for the next one.  When all of them refuse or the tries are used up, the transfer
  * fails - unless the transport is patient, for then a guest waits for these bytes: it goes on
  * trying, slowly, and the user is told.
+ *
+ * What arrived() has taken of a range is not asked for again: a second try goes on behind it, and what has
+ * brought something counts as no failure before it.
  */
 #ifndef NX_FETCH_TRANSPORT_H
 #define NX_FETCH_TRANSPORT_H
@@ -43,19 +46,21 @@ struct nx_transfer {
     unsigned mirror;   /* which is asked first; afterwards: which has answered */
     unsigned delay_ms; /* not before so many milliseconds from now */
     nx_transfer_fn *done;
-    /* Called on the network thread when more of http.body has come, or NULL.  It may move offset and length on, past what
-     * it has taken: a second try then asks for the rest only.  The body is http.offset's all the same.
+    /* Called on the network thread when more of http.body has come, or NULL: be quick.  It may
+     * call nx_transfer_take().
      */
     void (*arrived)(struct nx_transfer *transfer);
     void *opaque;
 
-    struct nx_http_request http; /* body, total, etag: read them in done(), then release */
+    struct nx_http_request
+        http; /* body (from offset on), total, etag: read them in done(), then release */
 
     /* The transport's own. */
     enum { NX_TRANSFER_IDLE, NX_TRANSFER_QUEUED, NX_TRANSFER_ACTIVE } state;
     TAILQ_ENTRY(nx_transfer) link;
     CURL *easy;        /* while it is with curl */
     int64_t due;       /* ms: not before */
+    int64_t started;   /* ms: when this try was; network thread */
     unsigned failures; /* that may pass */
     unsigned refusals; /* mirrors that have refused since the last pause */
     bool waits;        /* counted among those that the user hears of */
@@ -75,7 +80,15 @@ void nx_transport_free(struct nx_transport *transport);
 
 void nx_transport_submit(struct nx_transport *transport, struct nx_transfer *transfer);
 
-/* Somebody now waits for it.  Nothing happens if it is done already. */
+/* In arrived(): take the first n bytes of the body.  The transfer is then what is behind them: offset, length and
+ * http.body move on.  *ret_front is to be released.  SYSTEM error without memory; nothing is taken then.
+ */
+int nx_transfer_take(struct nx_transfer *transfer, size_t n, struct nx_buffer *ret_front,
+                     struct nx_error *err);
+
+/* It is as urgent as this now, if it was less so.  Whoever demands it does not wait until a failure's back-off is
+ * over.  Nothing happens if it is done already.
+ */
 void nx_transport_promote(struct nx_transport *transport, struct nx_transfer *transfer,
                           enum nx_priority priority);
 

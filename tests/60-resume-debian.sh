@@ -18,7 +18,7 @@ resumed() {
     start_relay "${LINE_100M[@]}" || die "the relay does not start"
     new_cache
     boot --no-cold --trust "$TRUST" "$URL_BASE/$1.nxpk"
-    "$BUILD/tools/guest-talk" -i 50 -o "$TRANSCRIPT" -p "$FETCH_PID" "$SERIAL" 60 'poke:# ' || die "$1 does not answer"
+    "$BUILD/tools/guest-talk" -i 100 -o "$TRANSCRIPT" -p "$FETCH_PID" "$SERIAL" 60 'poke:# ' || die "$1 does not answer"
     echo "$1: answered after $(boot_seconds) s"
     fresh_stats
     same "$1: resumed" "$(stat_of .resumed)" true

@@ -18,6 +18,7 @@
 struct origin {
     int fd;
     int stop[2]; /* a pipe: its end means the end */
+    int go[2];   /* a pipe: its end ends all pauses */
     char url[64];
     pthread_t thread;
 
@@ -125,6 +126,17 @@ static void send_headers(int fd, const struct answer *answer, const struct reque
     send_text(fd, text);
 }
 
+/* Until the pipe ends; false if the origin does, or the client. */
+static bool wait_for_end(struct origin *origin, int pipe_fd, int fd)
+{
+    struct pollfd pfds[] = { { .fd = pipe_fd, .events = POLLIN },
+                             { .fd = origin->stop[0] },
+                             { .fd = fd, .events = POLLRDHUP } };
+    while (poll(pfds, 3, -1) < 0 && errno == EINTR)
+        ;
+    return pfds[0].revents && !pfds[1].revents && !pfds[2].revents;
+}
+
 static void send_body(struct origin *origin, int fd, const struct answer *answer, uint64_t first,
                       size_t len)
 {
@@ -132,24 +144,21 @@ static void send_body(struct origin *origin, int fd, const struct answer *answer
     memcpy(body, answer->data + first, len);
     if (answer->mischief == ORIGIN_WRONG_BYTES)
         body[len / 2] ^= 1;
-    size_t sent = send_all(fd, body, answer->mischief == ORIGIN_SHORT_BODY ? len / 2 : len);
+    bool halved = answer->mischief == ORIGIN_SHORT_BODY || answer->mischief == ORIGIN_PAUSE;
+    size_t sent = send_all(fd, body, halved ? len / 2 : len);
+    if (answer->mischief == ORIGIN_PAUSE && wait_for_end(origin, origin->go[0], fd))
+        sent += send_all(fd, body + sent, len - sent);
     pthread_mutex_lock(&origin->lock);
     origin->bytes += sent;
     pthread_mutex_unlock(&origin->lock);
-}
-
-static void wait_for_stop(struct origin *origin, int fd)
-{
-    struct pollfd pfds[] = { { .fd = origin->stop[0] }, { .fd = fd, .events = POLLRDHUP } };
-    while (poll(pfds, 2, -1) < 0 && errno == EINTR)
-        ;
 }
 
 static void answer_range(struct origin *origin, int fd, const struct answer *answer,
                          struct request *request)
 {
     bool partial = request->ranged && answer->mischief != ORIGIN_IGNORES_RANGE &&
-                   (!request->if_range[0] || strcmp(request->if_range, answer->etag) == 0);
+                   (!request->if_range[0] || strcmp(request->if_range, answer->etag) == 0 ||
+                    answer->mischief == ORIGIN_IGNORES_IF_RANGE);
     if (partial && request->first >= answer->len) {
         send_text(fd, "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\n\r\n");
         return;
@@ -158,7 +167,7 @@ static void answer_range(struct origin *origin, int fd, const struct answer *ans
         request->last = answer->len - 1;
     send_headers(fd, answer, request, partial);
     if (answer->mischief == ORIGIN_STALL)
-        wait_for_stop(origin, fd);
+        wait_for_end(origin, origin->stop[0], fd);
     else if (partial)
         send_body(origin, fd, answer, request->first, request->last - request->first + 1);
     else
@@ -238,6 +247,7 @@ struct origin *origin_start(const void *data, size_t len)
     pthread_mutex_init(&origin->lock, NULL);
     pthread_cond_init(&origin->idle, NULL);
     ck_assert_int_eq(pipe(origin->stop), 0);
+    ck_assert_int_eq(pipe(origin->go), 0);
     origin->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_eq(bind(origin->fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
     ck_assert_int_eq(listen(origin->fd, 64), 0);
@@ -258,6 +268,8 @@ void origin_stop(struct origin *origin)
     while (origin->busy > 0)
         pthread_cond_wait(&origin->idle, &origin->lock);
     pthread_mutex_unlock(&origin->lock);
+    origin_go_on(origin);
+    close(origin->go[0]);
     close(origin->stop[0]);
     close(origin->fd);
     pthread_mutex_destroy(&origin->lock);
@@ -276,6 +288,13 @@ void origin_misbehave(struct origin *origin, enum origin_mischief mischief, unsi
     origin->mischief = mischief;
     origin->times = times;
     pthread_mutex_unlock(&origin->lock);
+}
+
+void origin_go_on(struct origin *origin)
+{
+    if (origin->go[1] >= 0)
+        close(origin->go[1]);
+    origin->go[1] = -1;
 }
 
 void origin_change(struct origin *origin, const char *etag, const void *data, size_t len)

@@ -17,8 +17,10 @@ enum origin_mischief {
     ORIGIN_STALL,         /* headers, then silence until the origin ends */
     ORIGIN_503,           /* Retry-After: 0 */
     ORIGIN_404,
-    ORIGIN_GZIP,        /* says that the body is compressed */
-    ORIGIN_WRONG_BYTES, /* everything right but the body */
+    ORIGIN_GZIP,             /* says that the body is compressed */
+    ORIGIN_WRONG_BYTES,      /* everything right but the body */
+    ORIGIN_PAUSE,            /* half of the body, then silence until origin_go_on() */
+    ORIGIN_IGNORES_IF_RANGE, /* 206 for a file that has changed */
 };
 
 struct origin;
@@ -32,6 +34,9 @@ const char *origin_url(const struct origin *origin);
 
 /* The next `times` requests misbehave (UINT_MAX: all of them). */
 void origin_misbehave(struct origin *origin, enum origin_mischief mischief, unsigned times);
+
+/* Pauses are over, for good. */
+void origin_go_on(struct origin *origin);
 
 /* The ETag from now on ("\"1\"" at the start), and other bytes if data is not NULL. */
 void origin_change(struct origin *origin, const char *etag, const void *data, size_t len);
