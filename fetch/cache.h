@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What was fetched once: stored bytes (chunks, index pages, heads) by their SHA-256, for
  * all packages together.  The bytes stand in segment files (segment.h); an LMDB
- * database tells where.  docs/hacking.md, "The cache".
+ * database tells where.
  *
  *     DIR/index.mdb, index.mdb-lock
  *     DIR/segments/0000000000000001.seg …
