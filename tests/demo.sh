@@ -47,6 +47,18 @@ stop_fetch() {
     fetch_pid=''
 }
 
+# resume: the suspended machine, until it answers Return; its time in $took.
+resume() {
+    start=$(now)
+    "$BUILD/nxfetch" --no-cold --trust "$work/author.pub.pem" --accel "${ACCEL:-auto}" --display none \
+        --serial "unix:$work/talk" --stats "$work/stats-resumed.json" --no-complete "$1" \
+        </dev/null >"$work/nxfetch-resumed.log" 2>&1 &
+    fetch_pid=$!
+    "$BUILD/tools/guest-talk" -i 100 -p "$fetch_pid" "$work/talk" "$limit" 'poke:nxpk# ' 2>"$work/talk.log" ||
+        fail 'the resumed machine does not answer; nxfetch said:' "$work/nxfetch-resumed.log"
+    took=$(since "$start")
+}
+
 # boot NAME: until the guest says that it is ready; its time in $took, nxfetch's figures in stats-NAME.json.
 boot() {
     start=$(now)
@@ -101,6 +113,34 @@ first_took=$took
 step '5  and once more'
 boot second
 echo "$took"
+second_took=$took
+
+start=$(now)
+step '6  a machine at work, suspended by libvirt:  virsh save'
+bash tests/guests/make-saved.sh tiny-saved >"$work/save.log" 2>&1 || fail 'the guest cannot be saved:' "$work/save.log"
+since "$start"; echo
+saved=build/guests/tiny-saved
+start=$(now)
+step '7  packed with its memory, and trained:  nxpack SAVE'
+"$BUILD/nxpack" -k "$work/author.pem" --train $saved/tiny-saved.save "$work/www/saved.nxpk" >"$work/nxpack.log" 2>&1 ||
+    fail 'nxpack failed:' "$work/nxpack.log"
+since "$start"; echo
+step '8  resumed from the web server:  nxfetch URL'
+resume "${url%/*}/saved.nxpk"
+echo "$took"
+resumed_took=$took
+tries=20 # nxfetch writes its figures every quarter of a second
+until [ "$(jq -r .resumed "$work/stats-resumed.json")" = true ] || [ $tries = 0 ]; do
+    tries=$((tries - 1))
+    sleep 0.1
+done
+resumed_bytes=$(stat_of resumed .bytes) resumed_requests=$(stat_of resumed .requests)
+"$BUILD/tools/guest-talk" -p "$fetch_pid" "$work/talk" 60 \
+    'run:cut -d " " -f 1 /proc/uptime; sha256sum </tmp/nxpk/random | cut -c 1-64; tail -n 1 /tmp/nxpk/count' >"$work/said" 2>"$work/talk.log" ||
+    fail 'the resumed machine does not go on:' "$work/talk.log"
+stop_fetch
+{ read -r up; read -r sum; read -r count; } <"$work/said"
+[ "$sum" = "$(cut -c 1-64 $saved/notes/random)" ] || fail 'its memory is not what it was'
 
 package=$(stat_of first .package_bytes)
 bytes=$(stat_of first .bytes)
@@ -114,7 +154,10 @@ printf '\nThe machine said:  %s\n\n' "$(tr -d '\r' <"$work/serial-first" | grep 
 printf 'First boot:   %7s to its prompt; %s of the %s in the package were fetched (%d %%), in %d requests.\n' \
     "$first_took" "$(megabytes "$bytes")" "$(megabytes "$package")" $((bytes * 100 / package)) "$requests"
 printf 'Second boot:  %7s; %d chunks fetched, %d taken from the cache.\n' \
-    "$took" "$again" "$cached"
+    "$second_took" "$again" "$cached"
+printf 'Resumed:      %7s to its answer; %s of the %s in the package were fetched, in %d requests.  It was saved %s s after\n' \
+    "$resumed_took" "$(megabytes "$resumed_bytes")" "$(megabytes "$(stat -c %s "$work/www/saved.nxpk")")" "$resumed_requests" "$(cat $saved/notes/uptime)"
+printf '              its start and says %s s now; its process has counted to %d; the random data in its memory is the same.\n' "$up" "$count"
 [ "$again" = 0 ] || fail 'the second boot should have fetched no chunk'
 
 cat <<END
