@@ -13,7 +13,7 @@ echo "fuzz: building with clang"
 make --no-print-directory CC=clang FUZZ=1 CFLAGS='-O1 -g -fno-omit-frame-pointer' \
     SANITIZE=fuzzer-no-link,address,undefined B=$out/build $out/build/formats.a $out/build/common.a >$out/build.log 2>&1 ||
     { tail -20 $out/build.log >&2; exit 1; }
-libs=$(pkg-config --libs libarchive libxml-2.0 libzstd libcrypto libcurl)
+libs=$(pkg-config --libs jansson libarchive libxml-2.0 libzstd libcrypto libcurl)
 cflags=$(pkg-config --cflags libxml-2.0)
 
 # Seeds: what our own tests hold, and pieces of a real package if one was built.
@@ -27,6 +27,12 @@ seeds() {
     manifest) [ -z "$package" ] || unzip -p "$package" manifest.xml >"$dir/manifest.xml" ;;
     index) printf '\000\000NXIX' >"$dir/page" ;;
     chunk) head -c 4096 Makefile | zstd -q -c >"$dir/frame" ;;
+    migration | savefile)
+        save=$(ls build/guests/tiny-saved/*.save 2>/dev/null | head -n 1 || true)
+        [ -z "$save" ] || head -c 60000 "$save" >"$dir/save"
+        [ "$1" = savefile ] || [ -z "$save" ] || tail -c "+$(($(LC_ALL=C grep -obaF QEVM "$save" | tail -n 1 | cut -d : -f 1) + 1))" "$save" | head -c 100000 >"$dir/save" ;;
+    devicestate) head -c 4096 Makefile | zstd -q -c --no-check >"$dir/frame" ;;
+    record) printf '{"nxpk-record":1,"images":[{"name":"a","content":"%064d","chunk-size":4096}],"touched":[[0,0,1]]}' 0 >"$dir/record" ;;
     reference) printf '<reference xmlns="http://olivearchive.org/xmlns/vmnetx/reference"><url>http://h/x</url></reference>' >"$dir/r.netx" ;;
     esac
 }

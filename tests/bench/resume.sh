@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# A suspended Debian until its prompt answers (TCG), on an empty cache over a line of 100 Mbit/s with a round trip of
+# 40 ms: against the same package in a local file with all that it needs in memory, and against the mere download of its save, compressed
+# as well as it can be, over the same line.
+. tests/lib/http.sh
+. tests/lib/relay.sh
+. tests/lib/guests.sh
+. tests/lib/qemu.sh
+. tests/bench/lib.sh
+start_nginx "$WORK/www" >&2 || exit
+server=$SERVER_PORT
+
+answered() {
+    "$BUILD/tools/guest-talk" -i 50 -o "$TRANSCRIPT" -p "$FETCH_PID" "$SERIAL" 60 'poke:# ' || return
+    awk -v a="$BOOT_START" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f\n", b - a }'
+    halt
+}
+
+slow() {
+    new_cache
+    boot --no-cold --trust "$TRUST" "$URL_BASE/$name.nxpk"
+    answered
+}
+
+local_file() {
+    boot --no-cold --trust "$TRUST" "$PACKAGE"
+    answered
+}
+
+download() { seconds curl -sS -o /dev/null "$URL_BASE/$name.save.$kind"; }
+
+for name in debian-saved debian-saved-2g; do
+    package $name >&2 || exit
+    publish "$PACKAGE"
+    SERVER_PORT=$server
+    start_relay "${LINE_100M[@]}" || exit
+    pairs slow local_file || exit
+    row "$name to its answer, 100 Mbit/s: seconds" "$MEDIAN_A" "$MEDIAN_B" "$RATIO"
+    new_cache
+    boot --no-cold --trust "$TRUST" "$URL_BASE/$name.nxpk"
+    "$BUILD/tools/guest-talk" -i 100 -o "$TRANSCRIPT" -p "$FETCH_PID" "$SERIAL" 60 'poke:# ' || exit
+    fresh_stats
+    bytes=$(stat_of .bytes) requests=$(stat_of .requests)
+    halt
+    row '  bytes then, and of the save' "$bytes" "$(stat -c %s "$GUEST"/*.save)" \
+        "$(awk -v a="$bytes" -v b="$(stat -c %s "$GUEST"/*.save)" 'BEGIN { printf "%.3f", a / b }')"
+    row '  requests' "$requests" '' ''
+    [ $name = debian-saved ] || continue
+    for kind in xz zstd; do
+        made=build/guests/$name/$name.save.$kind
+        case $kind in
+        xz) [ -s "$made" ] || xz -T 2 -c "$GUEST/$name.save" >"$made" ;;
+        zstd) [ -s "$made" ] || zstd -q -T2 -19 -c "$GUEST/$name.save" >"$made" ;;
+        esac
+        publish "$made"
+        pairs slow download || exit
+        row "  against downloading the save's $kind, $(stat -c %s "$made") bytes" "$MEDIAN_A" "$MEDIAN_B" "$RATIO"
+    done
+done
