@@ -52,8 +52,10 @@ int nx_hugepages_prepare(void)
         errno = ENOMEM;
         return -1;
     }
-    int r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(madvise), 1,
-                             SCMP_A2(SCMP_CMP_EQ, MADV_HUGEPAGE));
+    const struct scmp_arg_cmp advice = {
+        .arg = 2, .op = SCMP_CMP_EQ, .datum_a = MADV_HUGEPAGE, .datum_b = 0
+    };
+    int r = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(madvise), 1, &advice);
     if (r == 0)
         r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
     if (r < 0) {

@@ -49,7 +49,8 @@ struct run {
     struct nx_machine *machine;
     const char *program; /* QEMU */
     const char *accel;
-    bool resume; /* its saved state is loaded */
+    bool accel_is_states; /* accel is what the saved state needs, not what is best here */
+    bool resume;          /* its saved state is loaded */
     struct nx_display display;
     struct nx_firmware firmware; /* unless the machine has a BIOS */
     char *vars;
@@ -140,7 +141,7 @@ static int go_cold(struct run *run, const char *why, struct nx_error *err)
     if (run->options->no_cold)
         return nx_fail(err, NX_ERR_SYSTEM, "the machine cannot be resumed: %s", why);
     nx_log(NX_LOG_NOTICE, "booting the machine instead of resuming it: %s", why);
-    return 0;
+    return run->accel_is_states ? nx_accel_choose(run->options->accel, &run->accel, err) : 0;
 }
 
 /* An emulated machine's state wants an emulator, even where KVM works. */
@@ -148,6 +149,7 @@ static int choose_accel(struct run *run, struct nx_error *err)
 {
     if (run->resume && run->options->accel == NX_ACCEL_AUTO && !run->machine->kvm) {
         run->accel = "tcg";
+        run->accel_is_states = true;
         return 0;
     }
     return nx_accel_choose(run->options->accel, &run->accel, err);
@@ -169,14 +171,15 @@ static int decide(struct run *run, struct nx_error *err)
         return 0;
     if (options->memory || options->cpus)
         return go_cold(run, "--memory and --cpus change it", err);
-    if (memory_image(run)->size != run->machine->memory)
+    const struct nx_image *memory = memory_image(run);
+    if (!memory || memory->size != run->machine->memory)
         return go_cold(run, "its saved memory has another size than its domain says", err);
     if (nx_loadable_check(run->machine, run->program, run->accel, &why) < 0) {
         if (why.code != NX_ERR_FORMAT) { /* QEMU will tell */
             nx_log(NX_LOG_INFO, "%s", why.msg);
             return 0;
         }
-        return go_cold(run, why.msg, err) < 0 ? -1 : choose_accel(run, err);
+        return go_cold(run, why.msg, err);
     }
     return 0;
 }
@@ -367,7 +370,7 @@ static int start(struct run *run, struct nx_error *err)
     snprintf(reason, sizeof reason, "QEMU does not take the saved state: %s",
              nx_vm_rejection(&run->vm, why));
     nx_vm_reap(&run->vm);
-    if (go_cold(run, reason, err) < 0 || choose_accel(run, err) < 0)
+    if (go_cold(run, reason, err) < 0)
         return -1;
     return start_once(run, err);
 }

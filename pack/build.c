@@ -349,8 +349,7 @@ static int build(struct build *b, struct nx_error *err)
         return -1;
     if (b->suspended)
         tell_saved(b);
-    if (open_sources(b, &data, err) < 0 ||
-        nx_store_open(&b->store, b->out_path, err) < 0)
+    if (open_sources(b, &data, err) < 0 || nx_store_open(&b->store, b->out_path, err) < 0)
         return -1;
     nx_progress_start("packing", data);
     int ret = ingest_images(b, data, err);

@@ -306,8 +306,8 @@ static void tell(const struct relayout *r, const struct nx_record *record, const
     char size[32];
     uint32_t ms = record->count ? record->touches[record->count - 1].ms : 0;
     nx_log(NX_LOG_NOTICE,
-           "%s: trained: the machine used %zu chunks in %u.%u s; they stand first, %s",
-           name, record->count, ms / 1000, ms / 100 % 10,
+           "%s: trained: the machine used %zu chunks in %u.%u s; they stand first, %s", name,
+           record->count, ms / 1000, ms / 100 % 10,
            nx_human_bytes(nx_placement_hot_bytes(r->placement), size));
 }
 

@@ -91,9 +91,9 @@ static int write_state(struct unpacking *u, struct nx_error *err)
     const struct nx_manifest *m = u->reading.head->manifest;
     NX_AUTO_BUFFER struct nx_buffer state = NX_BUFFER_INIT(0);
     NX_AUTO_NEWFILE struct nx_newfile file = NX_NEWFILE_INIT;
-    NX_AUTO_FREE char *path = NULL;
     if (!m->suspended)
         return 0;
+    NX_AUTO_FREE char *path = NULL;
     if (asprintf(&path, "%s/device-state", u->dir) < 0) {
         path = NULL;
         return nx_fail_errno(err, "device-state");
