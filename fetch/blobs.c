@@ -12,10 +12,9 @@
 #include "fetch/memo.h"
 #include "formats/chunk.h"
 
-#define PAGES_MEMORY           (6u << 20) /* bytes of index pages kept in memory */
-#define CHUNKS_MEMORY          (8u << 20) /* bytes of fetched chunks, for those that readahead brought */
-#define CHUNKS_MEMORY_UNCACHED (64u << 20) /* without a cache: a boot set should fit */
-#define LOST_MAX               16 /* times that a blob may leave memory between landing and use */
+#define PAGES_MEMORY  (6u << 20) /* bytes of index pages kept in memory */
+#define CHUNKS_MEMORY (8u << 20) /* bytes of fetched chunks, for those that readahead brought */
+#define LOST_MAX      16         /* times that a blob may leave memory between landing and use */
 
 struct nx_blobs {
     struct nx_blobs_options options;
@@ -24,7 +23,7 @@ struct nx_blobs {
     struct nx_flights *flights; /* NULL: local, or offline */
     uint8_t *front;             /* the package's first bytes */
     size_t front_len;
-    bool front_from_cache;
+    size_t front_cached; /* so many of them are in the cache */
     uint64_t boot_end;
 };
 
@@ -66,10 +65,12 @@ static void keep_in_cache(struct nx_blobs *blobs, const struct nx_blob *blob,
     struct nx_error err = NX_ERROR_INIT;
     if (!blobs->options.cache)
         return;
-    if (nx_cache_put(blobs->options.cache, &blob->digest, bytes->data, bytes->len, &err) < 0)
+    if (nx_cache_put(blobs->options.cache, &blob->digest, bytes->data, bytes->len, &err) < 0) {
         nx_report_text(report, NX_MSG_NOTICE, "%s: nothing more is kept in the cache", err.msg);
-    else if (!blob->page && blobs->options.count_kept)
+        nx_memo_set_max(blobs->chunks, NX_BLOBS_UNCACHED_MAX);
+    } else if (!blob->page && blobs->options.count_kept) {
         nx_report_add(report, &report->stats.have_bytes, blob->size);
+    }
 }
 
 /* A blob has come from the network (nx_flight_landed_fn). */
@@ -103,7 +104,7 @@ static struct nx_bytes *get_from_front(struct nx_blobs *blobs, const struct nx_b
         !(bytes = nx_bytes_new(blob->size)))
         return NULL;
     memcpy(bytes->data, data, blob->size);
-    if (blobs->front_from_cache) {
+    if (blob->offset + blob->size <= blobs->front_cached) {
         count_hit(blobs, blob);
     } else {
         count_fetched(blobs, blob);
@@ -258,7 +259,7 @@ int nx_blobs_new(const struct nx_blobs_options *options, struct nx_blobs **ret_b
         return nx_fail_errno(err, "blobs");
     blobs->options = *options;
     if (nx_memo_new(PAGES_MEMORY, &blobs->pages, err) < 0 ||
-        nx_memo_new(options->cache || options->fd >= 0 ? CHUNKS_MEMORY : CHUNKS_MEMORY_UNCACHED,
+        nx_memo_new(options->cache || options->fd >= 0 ? CHUNKS_MEMORY : NX_BLOBS_UNCACHED_MAX,
                     &blobs->chunks, err) < 0)
         return -1;
     if (options->transport && nx_flights_new(options->transport, options->report, landed, blobs,
@@ -268,7 +269,7 @@ int nx_blobs_new(const struct nx_blobs_options *options, struct nx_blobs **ret_b
     return 0;
 }
 
-int nx_blobs_set_front(struct nx_blobs *blobs, const void *data, size_t len, bool from_cache,
+int nx_blobs_set_front(struct nx_blobs *blobs, const void *data, size_t len, size_t cached,
                        struct nx_error *err)
 {
     blobs->front = malloc(len);
@@ -276,7 +277,7 @@ int nx_blobs_set_front(struct nx_blobs *blobs, const void *data, size_t len, boo
         return nx_fail_errno(err, "the package's head");
     memcpy(blobs->front, data, len);
     blobs->front_len = len;
-    blobs->front_from_cache = from_cache;
+    blobs->front_cached = cached;
     return 0;
 }
 

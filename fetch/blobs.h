@@ -16,7 +16,8 @@
 #include "fetch/report.h"
 #include "fetch/transport.h"
 
-#define NX_BLOBS_REQUEST_MAX (1u << 20) /* bytes of one range that somebody waits for */
+#define NX_BLOBS_REQUEST_MAX  (1u << 20)  /* bytes of one range that somebody waits for */
+#define NX_BLOBS_UNCACHED_MAX (64u << 20) /* bytes of fetched chunks in memory, without a cache */
 
 /* One page or chunk. */
 struct nx_blob {
@@ -48,9 +49,10 @@ void nx_blobs_stop(struct nx_blobs *blobs);
 void nx_blobs_free(struct nx_blobs *blobs);
 
 /* The package's first bytes, which came with its head: blobs within them need no other
- * source.  They are copied.  Before the first get.
+ * source.  The first `cached` of them are the cache's, and need not be kept again.  They are copied.
+ * Before the first get.
  */
-int nx_blobs_set_front(struct nx_blobs *blobs, const void *data, size_t len, bool from_cache,
+int nx_blobs_set_front(struct nx_blobs *blobs, const void *data, size_t len, size_t cached,
                        struct nx_error *err);
 
 /* Chunks that end before this offset are the boot set's: they count in boot_have as they land.  Before the first get. */

@@ -34,6 +34,18 @@ static int by_offset(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* The first of them, which make at most max bytes. */
+static size_t cut_to(const struct nx_blob *blobs, size_t count, uint64_t max)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += blobs[i].size;
+        if (bytes > max)
+            return i;
+    }
+    return count;
+}
+
 /* Equal chunks are stored once. */
 static size_t drop_repeated(struct nx_blob *blobs, size_t count)
 {
@@ -56,7 +68,7 @@ static void count_them(const struct gather *gather, struct nx_report *report)
     nx_report_add(report, &report->stats.boot_have, here);
 }
 
-static int want(struct gather *gather, struct nx_report *report, struct nx_error *err)
+static int want(struct gather *gather, uint64_t max, struct nx_report *report, struct nx_error *err)
 {
     const struct nx_manifest *manifest = gather->tree->manifest;
     for (unsigned i = 0; i < manifest->n_images; i++)
@@ -66,16 +78,18 @@ static int want(struct gather *gather, struct nx_report *report, struct nx_error
         return 0;
     qsort(gather->blobs, gather->count, sizeof *gather->blobs, by_offset);
     gather->count = drop_repeated(gather->blobs, gather->count);
+    gather->count = cut_to(gather->blobs, gather->count, max);
     count_them(gather, report);
     nx_blobs_want(gather->tree->blobs, gather->blobs, gather->count, NX_PRIORITY_BOOT,
                   NX_BOOT_REQUEST);
     return 0;
 }
 
-int nx_bootset_want(const struct nx_tree *tree, struct nx_report *report, struct nx_error *err)
+int nx_bootset_want(const struct nx_tree *tree, uint64_t max, struct nx_report *report,
+                    struct nx_error *err)
 {
     struct gather gather = { .tree = tree };
-    int ret = tree->manifest->boot_chunks ? want(&gather, report, err) : 0;
+    int ret = tree->manifest->boot_chunks ? want(&gather, max, report, err) : 0;
     free(gather.blobs);
     return ret;
 }

@@ -11,9 +11,10 @@
 #define NX_BOOT_REQUEST (16u << 20) /* bytes of one range */
 
 /* Begin to fetch the chunks of the boot set that are not here.  The pages that lead to them are read, so the index's
- * first boot_index bytes should be here (blobs.h, front).  Counts boot_bytes, and boot_have for
- * what is here.
+ * first boot_index bytes should be here (blobs.h, front).  No more than max bytes of
+ * chunks: what there is room for.  Counts boot_bytes, and boot_have for what is here.
  */
-int nx_bootset_want(const struct nx_tree *tree, struct nx_report *report, struct nx_error *err);
+int nx_bootset_want(const struct nx_tree *tree, uint64_t max, struct nx_report *report,
+                    struct nx_error *err);
 
 #endif

@@ -42,7 +42,7 @@
 #define END_SECONDS 3   /* then the end is not waited for any longer */
 #define TRIES       4
 #define TRIES_PULL  10 /* a download that was left alone for the night should survive more */
-#define FRONT_MAX   (64u << 20) /* bytes of the package's front that are fetched in one go */
+#define FRONT_MAX   (64u << 20) /* bytes: the front, with a boot set's index, fetched in one go */
 #define SMALL_INDEX (1u << 20)  /* bytes: fetched whole once the machine runs */
 
 struct engine {
@@ -99,7 +99,8 @@ static bool wants_boot_set(const struct engine *engine)
 {
     const struct nx_manifest *manifest = engine->opened.head->manifest;
     return manifest->boot_chunks && manifest->suspended == engine->resume && engine->transport &&
-           !engine->config->pull && !engine->config->no_fuse_fetch_all;
+           manifest->boot_index <= FRONT_MAX && !engine->config->pull &&
+           !engine->config->no_fuse_fetch_all;
 }
 
 static struct nx_state_sources state_sources(const struct engine *engine)
@@ -152,6 +153,7 @@ static int write_state(struct engine *engine, struct nx_error *err)
         return 0;
     if (why.code == NX_ERR_FORMAT) {
         nx_report_text(&engine->report, NX_MSG_NO_STATE, "%s", why.msg);
+        engine->resume = false;
         return 0;
     }
     if (err)
@@ -159,13 +161,14 @@ static int write_state(struct engine *engine, struct nx_error *err)
     return -1;
 }
 
-static int start_recorder(struct engine *engine, struct nx_error *err)
+static int set_recorder(struct engine *engine, struct nx_error *err)
 {
     if (engine->config->record_fd < 0)
         return 0;
     if (nx_recorder_new(engine->opened.head->manifest, &engine->report, &engine->recorder, err) < 0)
         return -1;
-    nx_images_set_recorder(engine->images, engine->recorder);
+    if (engine->fuse) /* an export reads everything, and then the guest's reads are not seen */
+        nx_images_set_recorder(engine->images, engine->recorder);
     return 0;
 }
 
@@ -177,9 +180,8 @@ static int open_images(struct engine *engine, struct nx_error *err)
     engine->resume =
         engine->how == NX_GO_RESUME && engine->config->state_fd >= 0 && manifest->suspended;
     extend_front(engine);
-    if (opened->front.len &&
-        nx_blobs_set_front(engine->blobs, opened->front.data, opened->front.len,
-                           opened->front_from_cache, err) < 0)
+    if (opened->front.len && nx_blobs_set_front(engine->blobs, opened->front.data,
+                                                opened->front.len, opened->front_cached, err) < 0)
         return -1;
     if (write_state(engine, err) < 0)
         return -1;
@@ -188,7 +190,7 @@ static int open_images(struct engine *engine, struct nx_error *err)
     nx_report_set_images(&engine->report, manifest->n_images);
     if (nx_images_new(manifest, engine->blobs, &engine->report, &engine->images, err) < 0)
         return -1;
-    return nx_images_open_roots(engine->images, err) < 0 ? -1 : start_recorder(engine, err);
+    return nx_images_open_roots(engine->images, err) < 0 ? -1 : set_recorder(engine, err);
 }
 
 /* What it lacks is fetched when it is read. */
@@ -202,7 +204,9 @@ static void want_boot_set(struct engine *engine)
         nx_report_add(&engine->report, &engine->report.stats.boot_bytes, m->device_state.size);
         nx_report_add(&engine->report, &engine->report.stats.boot_have, m->device_state.size);
     }
-    nx_bootset_want(nx_images_tree(engine->images), &engine->report, NULL);
+    nx_bootset_want(nx_images_tree(engine->images),
+                    engine->cache ? UINT64_MAX : NX_BLOBS_UNCACHED_MAX / 4 * 3, &engine->report,
+                    NULL);
 }
 
 static int check_room(struct engine *engine, struct nx_error *err)
@@ -211,13 +215,20 @@ static int check_room(struct engine *engine, struct nx_error *err)
     uint64_t limit = engine->config->cache_limit;
     if (!engine->cache)
         return nx_fail(err, NX_ERR_SYSTEM, "there is no cache to keep the package in");
-    if (limit && manifest->chunks.size + manifest->index.size > limit - limit / 8)
+    uint64_t size = manifest->chunks.size + manifest->index.size + manifest->device_state.size;
+    if (limit && size > limit - limit / 8)
         return nx_fail(err, NX_ERR_SYSTEM,
                        "the cache may hold %llu MiB, too few for the package's %llu MiB: raise its "
                        "limit",
-                       (unsigned long long)limit >> 20,
-                       (unsigned long long)(manifest->chunks.size + manifest->index.size) >> 20);
+                       (unsigned long long)limit >> 20, (unsigned long long)size >> 20);
     return 0;
+}
+
+/* That of a machine which boots now is kept for a later start. */
+static int keep_state(struct engine *engine, struct nx_error *err)
+{
+    const struct nx_state_sources sources = state_sources(engine);
+    return sources.manifest->suspended ? nx_state_keep(&sources, err) : 0;
 }
 
 static int pull(struct engine *engine, uint64_t request_max, uint64_t window, struct nx_error *err)
@@ -226,9 +237,10 @@ static int pull(struct engine *engine, uint64_t request_max, uint64_t window, st
                                        .cache = engine->cache,
                                        .report = &engine->report,
                                        .check = engine->config->pull,
+                                       .memory_first = engine->resume,
                                        .request_max = request_max,
                                        .window = window };
-    if (check_room(engine, err) < 0 || nx_pull(&options, err) < 0)
+    if (check_room(engine, err) < 0 || nx_pull(&options, err) < 0 || keep_state(engine, err) < 0)
         return -1;
     if (nx_cache_flush(engine->cache, err) < 0)
         return -1;
@@ -248,6 +260,10 @@ static void work_in_background(struct engine *engine)
     const struct nx_manifest *manifest = engine->opened.head->manifest;
     struct nx_error err = NX_ERROR_INIT;
     if (wait_for(engine, &engine->started, NULL) < 0)
+        return;
+    if (engine->recorder)
+        nx_recorder_start(engine->recorder);
+    if (nx_blobs_wait_below(engine->blobs, NX_COMPLETE_WINDOW, NULL) < 0) /* the boot set */
         return;
     for (unsigned i = 0; manifest->index.size <= SMALL_INDEX && i < manifest->n_images; i++)
         if (nx_tree_prefetch(nx_images_tree(engine->images), i, NULL) < 0)
@@ -339,8 +355,6 @@ static bool handle_message(struct engine *engine)
         return true;
     case NX_MSG_STARTED:
         note_started(&engine->report);
-        if (engine->recorder)
-            nx_recorder_start(engine->recorder);
         set_flag(engine, &engine->started);
         return true;
     default: /* QUIT, or the launcher has gone */

@@ -268,7 +268,8 @@ static void batch_arrived(struct nx_transfer *transfer, const struct nx_error *e
 
 /* Does it come sooner by a request of its own?  That costs a round trip (about what this range's first byte took), and
  * its bytes share the line with the range's.  On its way in the range it costs the time that the bytes before it
- * take.  Twice is the margin: both are guesses, and what is fetched by itself comes twice.  Under lock.
+ * take.  Twice is the margin: both are guesses, and what is fetched by itself comes twice.  At 100 Mbit/s and a round
+ * trip of 40 ms that means from 1.5 MiB on: 122 ms then, instead of 168 ms for 2 MiB and 670 ms for 8 MiB.  Under lock.
  */
 static bool is_far(const struct batch *batch, const struct flight *flight)
 {

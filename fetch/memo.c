@@ -74,6 +74,12 @@ struct nx_bytes *nx_memo_get(struct nx_memo *memo, const struct nx_digest *diges
     return bytes;
 }
 
+static void shrink(struct nx_memo *memo)
+{
+    while (memo->bytes > memo->max)
+        drop(memo, TAILQ_LAST(&memo->recent, nx_memo_list));
+}
+
 static void add(struct nx_memo *memo, const struct nx_digest *digest, struct nx_bytes *bytes)
 {
     struct entry *entry = calloc(1, sizeof(*entry));
@@ -84,8 +90,7 @@ static void add(struct nx_memo *memo, const struct nx_digest *digest, struct nx_
     nx_map_insert(&memo->map, &entry->node);
     TAILQ_INSERT_HEAD(&memo->recent, entry, link);
     memo->bytes += bytes->len;
-    while (memo->bytes > memo->max)
-        drop(memo, TAILQ_LAST(&memo->recent, nx_memo_list));
+    shrink(memo);
 }
 
 void nx_memo_put(struct nx_memo *memo, const struct nx_digest *digest, struct nx_bytes *bytes)
@@ -93,5 +98,13 @@ void nx_memo_put(struct nx_memo *memo, const struct nx_digest *digest, struct nx
     pthread_mutex_lock(&memo->lock);
     if (!find(memo, digest))
         add(memo, digest, bytes);
+    pthread_mutex_unlock(&memo->lock);
+}
+
+void nx_memo_set_max(struct nx_memo *memo, size_t max_bytes)
+{
+    pthread_mutex_lock(&memo->lock);
+    memo->max = max_bytes;
+    shrink(memo);
     pthread_mutex_unlock(&memo->lock);
 }

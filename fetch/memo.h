@@ -19,6 +19,9 @@ struct nx_bytes *nx_memo_get(struct nx_memo *memo, const struct nx_digest *diges
 /* Keep a reference of its own, if there is memory for it. */
 void nx_memo_put(struct nx_memo *memo, const struct nx_digest *digest, struct nx_bytes *bytes);
 
+/* Keep so many bytes from now on. */
+void nx_memo_set_max(struct nx_memo *memo, size_t max_bytes);
+
 NX_DEFINE_AUTO(struct nx_memo *, memo, nx_memo_free)
 #define NX_AUTO_MEMO NX_AUTO(memo)
 

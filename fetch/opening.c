@@ -23,7 +23,7 @@ static bool open_cached(const struct nx_opening *opening, struct nx_opened *ret_
             !head || nx_buffer_add(&ret_opened->front, bytes->data, bytes->len, NULL) < 0)
             continue;
         ret_opened->head = NX_STEAL(head);
-        ret_opened->front_from_cache = true;
+        ret_opened->front_cached = bytes->len;
         return true;
     }
     return false;
@@ -47,7 +47,7 @@ static void forget(struct nx_opened *opened)
 {
     nx_head_free(NX_STEAL(opened->head));
     opened->front.len = 0;
-    opened->front_from_cache = false;
+    opened->front_cached = 0;
 }
 
 /* ---- the web --------------------------------------------------------------- */

@@ -25,8 +25,8 @@ struct nx_opening {
 struct nx_opened {
     struct nx_head *head;
     struct nx_buffer
-        front; /* the file's first bytes, which hold more than the head; empty if local */
-    bool front_from_cache;
+        front;           /* the file's first bytes, which hold more than the head; empty if local */
+    size_t front_cached; /* so many of these bytes have come from the cache */
 };
 
 /* On the web: one GET of NX_HEAD_FIRST bytes, mostly; when the cache has the head, one GET that asks whether it is still

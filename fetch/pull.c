@@ -119,10 +119,9 @@ int nx_pull(const struct nx_pull_options *options, struct nx_error *err)
     gather->options = options;
     for (unsigned i = 0; i < manifest->n_images; i++)
         gather->chunks_total += manifest->images[i].chunks;
-    /* Memory first: a machine that lacks a page of it stands still. */
-    for (int memory = 1; memory >= 0; memory--)
+    for (int turn = 0; turn < 2; turn++)
         for (unsigned i = 0; i < manifest->n_images; i++)
-            if ((manifest->images[i].role == NX_IMAGE_MEMORY) == memory &&
+            if ((manifest->images[i].role == NX_IMAGE_MEMORY) == (turn == !options->memory_first) &&
                 pull_image(gather, i, err) < 0)
                 return -1;
     if (send_off(gather, err) < 0 || nx_blobs_wait_below(options->tree->blobs, 1, err) < 0)

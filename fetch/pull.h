@@ -11,6 +11,7 @@ struct nx_pull_options {
     struct nx_cache *cache;
     struct nx_report *report;
     bool check;           /* look at what is in the cache already, not only for its record */
+    bool memory_first;    /* it stands still without a page; otherwise memory comes last */
     uint64_t request_max; /* bytes of one range */
     uint64_t window;      /* bytes on their way at a time */
 };

@@ -23,7 +23,7 @@
 
 #define NX_SEGMENT_SIZE       (UINT64_C(64) << 20) /* how large a segment grows, by default */
 #define NX_SEGMENT_HEADER     40
-#define NX_SEGMENT_OBJECT_MAX (8u << 20) /* bytes of one object */
+#define NX_SEGMENT_OBJECT_MAX (64u << 20) /* bytes of one object: most device states, too */
 
 /* The segments of a directory, oldest first. */
 struct nx_segment_list {

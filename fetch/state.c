@@ -35,7 +35,10 @@ static struct nx_bytes *from_front(const struct nx_state_sources *sources, struc
 {
     const struct nx_span *span = &sources->manifest->device_state;
     if (span->offset > sources->front->len || span->size > sources->front->len - span->offset) {
-        nx_fail(err, NX_ERR_NETWORK, "%s: its device state is not here", sources->name);
+        nx_fail(err, NX_ERR_NETWORK,
+                "%s: its device state is not in the cache, and --offline forbids to fetch it: run "
+                "nxfetch pull first",
+                sources->name);
         return NULL;
     }
     const uint8_t *data = sources->front->data + span->offset;
@@ -80,14 +83,24 @@ static struct nx_bytes *find(const struct nx_state_sources *sources, struct nx_e
     struct nx_bytes *bytes = sources->cache ? nx_cache_get(sources->cache, digest) : NULL;
     if (bytes)
         return bytes;
-    if (sources->fd >= 0)
-        return from_file(sources, err);
-    bytes = from_front(sources, err);
+    bytes = sources->fd >= 0 ? from_file(sources, err) : from_front(sources, err);
     if (!bytes && sources->transport)
         bytes = from_network(sources, err);
     if (bytes && sources->cache) /* that it cannot take it is said when it gets chunks */
         nx_cache_put(sources->cache, digest, bytes->data, bytes->len, NULL);
     return bytes;
+}
+
+int nx_state_keep(const struct nx_state_sources *sources, struct nx_error *err)
+{
+    NX_AUTO_BYTES struct nx_bytes *stored = find(sources, err);
+    if (!stored)
+        return -1;
+    return nx_state_is_cached(sources)
+               ? 0
+               : nx_fail(err, NX_ERR_SYSTEM,
+                         "%s: the cache does not take its device state, %zu bytes", sources->name,
+                         stored->len);
 }
 
 static int to_file(const void *data, size_t len, void *opaque, struct nx_error *err)

@@ -22,8 +22,11 @@ struct nx_state_sources {
 /* Does the cache have it? */
 bool nx_state_is_cached(const struct nx_state_sources *sources);
 
+/* Have the cache keep it, for a later start.  FORMAT if it is wrong at all sources. */
+int nx_state_keep(const struct nx_state_sources *sources, struct nx_error *err);
+
 /* Find it, check its digest, keep it in the cache, and write it decompressed to out, an empty file.  FORMAT if it is
- * wrong at all sources, or is no state.
+ * wrong at all sources, or is no state; what out has got then is of no use.
  */
 int nx_state_write(const struct nx_state_sources *sources, int out, struct nx_error *err);
 

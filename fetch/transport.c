@@ -14,13 +14,12 @@
 
 #include "common/clock.h"
 
-#define CONNECTIONS_MAX 6     /* to one host, where HTTP/2 does not make it one */
-#define TRANSFERS_MAX   24    /* at once; HTTP/2 streams */
-#define UNURGENT_MAX    4     /* of them, those that nobody waits for: connections stay free */
-#define SLOW_RETRY_MS   15000 /* when every mirror has refused */
-#define DEMAND_RETRY_MS \
-    5000 /* at most, whatever went wrong, while a guest waits: it goes on soon after the network does */
-#define DEMAND_STALL     5 /* s of silence in a demand's first try: hasten() */
+#define CONNECTIONS_MAX  6     /* to one host, where HTTP/2 does not make it one */
+#define TRANSFERS_MAX    24    /* at once; HTTP/2 streams */
+#define UNURGENT_MAX     4     /* of them, those that nobody waits for: connections stay free */
+#define SLOW_RETRY_MS    15000 /* when every mirror has refused */
+#define DEMAND_RETRY_MS  5000  /* at most, while a guest waits: it goes on soon after the network */
+#define DEMAND_STALL     5     /* s of silence in a demand's first try: hasten() */
 #define READAHEAD_TRIES  1
 #define CURL_BUFFER_SIZE (128L << 10)
 

@@ -10,12 +10,14 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "common/io.h"
 #include "fetch/channel.h"
 #include "fetch/mountpoint.h"
+#include "formats/record.h"
 #include "tests/support/main.h"
 #include "tests/support/origin.h"
 #include "tests/support/package.h"
@@ -78,6 +80,7 @@ struct run {
     struct nx_head *head;
     char notice[1024], waiting[1024]; /* the last of each */
     unsigned resumed;
+    char no_state[1024];
     struct nx_error failure;
 };
 
@@ -121,6 +124,9 @@ static void take_message(struct run *run, int type, const struct nx_buffer *payl
     case NX_MSG_WAITING:
         snprintf(run->waiting, sizeof(run->waiting), "%s", (const char *)payload->data);
         break;
+    case NX_MSG_NO_STATE:
+        snprintf(run->no_state, sizeof(run->no_state), "%s", (const char *)payload->data);
+        break;
     case NX_MSG_RESUMED:
         run->resumed++;
         break;
@@ -146,14 +152,19 @@ static int until(struct run *run, int wanted)
     }
 }
 
-static int go(struct run *run, int wanted)
+static int go_as(struct run *run, enum nx_go as, int wanted)
 {
     if (until(run, NX_MSG_HEAD) < 0)
         return -1;
-    uint8_t how = NX_GO_COLD;
+    uint8_t how = (uint8_t)as;
     nx_channel_send(run->engine.channel, NX_MSG_GO, &how, sizeof how, NULL);
     nx_channel_send(run->engine.channel, NX_MSG_STARTED, NULL, 0, NULL);
     return until(run, wanted);
+}
+
+static int go(struct run *run, int wanted)
+{
+    return go_as(run, NX_GO_COLD, wanted);
 }
 
 static void stop(struct run *run)
@@ -465,6 +476,199 @@ START_TEST(test_engine_dies)
 }
 END_TEST
 
+/* ---- resuming -------------------------------------------------------------- */
+
+/* The package anew, as the settings of support/package.h say. */
+static void rebuild(void)
+{
+    struct test_image images[] = {
+        { "disk0", NX_IMAGE_DISK, 16384, disk, DISK_SIZE - 1000 },
+        { "memory", NX_IMAGE_MEMORY, 16384, memory, MEMORY_SIZE },
+    };
+    package.len = 0;
+    test_package_build(images, 2, NULL, &package);
+    test_package_boot = 0;
+    test_package_bad_state = false;
+    origin_change(origin, "\"2\"", package.data, package.len);
+}
+
+static struct nx_engine_config resume_config(void)
+{
+    struct nx_engine_config config = web_config();
+    config.state_fd = memfd_create("state", MFD_CLOEXEC);
+    config.record_fd = memfd_create("record", MFD_CLOEXEC);
+    ck_assert(config.state_fd >= 0 && config.record_fd >= 0);
+    return config;
+}
+
+static void close_files(const struct nx_engine_config *config)
+{
+    close(config->state_fd);
+    close(config->record_fd);
+}
+
+static void check_state(int fd)
+{
+    char bytes[256];
+    ssize_t n = pread(fd, bytes, sizeof(bytes), 0);
+    ck_assert_int_eq(n, (ssize_t)strlen(test_device_state) + 1);
+    ck_assert_mem_eq(bytes, test_device_state, (size_t)n);
+}
+
+/* Head, state with index, boot set: a request each; then nothing for what the boot set holds, and, the next time, for
+ * anything.  Without a cache, too.
+ */
+START_TEST(test_boot_set)
+{
+    bool cached = _i == 0;
+    test_package_boot = 1 << 20;
+    rebuild();
+    struct nx_engine_config config = resume_config();
+    config.cache_dir = cached ? cache_dir : NULL;
+    struct run run;
+    start(&run, &config, true);
+    ck_assert_msg(go_as(&run, NX_GO_RESUME, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    check_state(config.state_fd);
+    ck_assert_str_eq(run.no_state, "");
+    ck_assert_uint_gt(run.stats.boot_bytes, (1 << 20) - 32768);
+    ck_assert_uint_le(run.stats.requests, 3);
+    /* The first MiB of chunks is what the first MiB and more of the disk is stored as. */
+    char path[128];
+    snprintf(path, sizeof(path), "%s/disk0", mount_dir);
+    NX_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    static uint8_t buf[16384];
+    for (off_t at = 0; at < 1 << 20; at += 16384) {
+        ck_assert_int_eq(pread(fd, buf, sizeof(buf), at), sizeof(buf));
+        ck_assert_mem_eq(buf, disk + at, sizeof(buf));
+    }
+    close(nx_steal_fd(&fd));
+    stop(&run);
+    ck_assert_uint_le(run.stats.requests, 4); /* with the rest of the index */
+    ck_assert_uint_gt(run.stats.boot_have, run.stats.boot_bytes / 2); /* equal chunks land once */
+    close_files(&config);
+    if (!cached)
+        return;
+    struct nx_engine_config again_config = resume_config();
+    struct run again;
+    start(&again, &again_config, true);
+    ck_assert_msg(go_as(&again, NX_GO_RESUME, NX_MSG_READY) == 0, "%s", again.failure.msg);
+    check_state(again_config.state_fd);
+    stop(&again);
+    ck_assert_uint_eq(again.stats.requests, 1);
+    ck_assert_uint_eq(again.stats.chunks_fetched, 0);
+    close_files(&again_config);
+}
+END_TEST
+
+/* Booting does not fetch what resuming would need. */
+START_TEST(test_boots_without_boot_set)
+{
+    test_package_boot = 1 << 20;
+    rebuild();
+    struct nx_engine_config config = resume_config();
+    struct run run;
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    stop(&run);
+    ck_assert_uint_eq(run.stats.boot_bytes, 0);
+    ck_assert_uint_eq(run.stats.chunks_fetched, 0);
+    ck_assert_int_eq(lseek(config.state_fd, 0, SEEK_END), 0);
+    close_files(&config);
+}
+END_TEST
+
+/* A state that cannot be had is no failure: the launcher hears why. */
+START_TEST(test_bad_state)
+{
+    test_package_bad_state = true;
+    rebuild();
+    struct nx_engine_config config = resume_config();
+    struct run run;
+    start(&run, &config, true);
+    ck_assert_msg(go_as(&run, NX_GO_RESUME, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    ck_assert_msg(strstr(run.no_state, "device state: "), "%s", run.no_state);
+    stop(&run);
+    close_files(&config);
+}
+END_TEST
+
+/* What is read is recorded, once, in its order; zero chunks are not. */
+START_TEST(test_records)
+{
+    static const struct {
+        const char *name;
+        off_t at;
+    } reads[] = { { "disk0", 16384 * 7 },
+                  { "memory", 16384 * 4 + 5000 },
+                  { "disk0", 16384 * 2 },
+                  { "disk0", 16384 * 7 },
+                  { "disk0", 16384 * 3 /* zero */ } };
+    struct nx_engine_config config = resume_config();
+    struct nx_error err = NX_ERROR_INIT;
+    struct run run;
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    for (size_t i = 0; i < sizeof(reads) / sizeof(reads[0]); i++) {
+        char path[128], byte;
+        snprintf(path, sizeof(path), "%s/%s", mount_dir, reads[i].name);
+        NX_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ck_assert_int_eq(pread(fd, &byte, 1, reads[i].at), 1);
+    }
+    stop(&run);
+    ck_assert_uint_eq(run.stats.touched, 3);
+    NX_AUTO_BUFFER struct nx_buffer json = NX_BUFFER_INIT(1 << 20);
+    NX_AUTO_RECORD struct nx_record *record = NULL;
+    nx_assert_ok(nx_buffer_reserve(&json, 65536, &err), err);
+    json.len = (size_t)pread(config.record_fd, json.data, 65536, 0);
+    nx_assert_ok(nx_record_parse(json.data, json.len, "record", &record, &err), err);
+    ck_assert_uint_eq(record->count, 3);
+    ck_assert_uint_eq(record->touches[0].number, 7);
+    ck_assert_uint_eq(record->touches[1].image, 1);
+    ck_assert_uint_eq(record->touches[1].number, 4);
+    ck_assert_uint_eq(record->touches[2].number, 2);
+    close_files(&config);
+}
+END_TEST
+
+static bool reads_as(const char *path, const uint8_t *wanted, size_t size)
+{
+    uint8_t buf[65536];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    for (size_t at = 0; at < size; at += sizeof(buf)) {
+        size_t n = size - at < sizeof(buf) ? size - at : sizeof(buf);
+        if (pread(fd, buf, n, (off_t)at) != (ssize_t)n || memcmp(buf, wanted + at, n) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Memory never fails: while every answer is wrong its reader waits, and the user knows; then it goes on. */
+START_TEST(test_memory_waits)
+{
+    struct nx_engine_config config = web_config();
+    struct run run;
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    origin_misbehave(origin, ORIGIN_WRONG_BYTES, UINT_MAX);
+    char path[128];
+    snprintf(path, sizeof(path), "%s/memory", mount_dir);
+    pid_t reader = fork();
+    if (reader ==
+        0) /* all of it: some chunk is in the middle of an answer, where the wrong byte is */
+        _exit(reads_as(path, memory, MEMORY_SIZE) ? 0 : 1);
+    ck_assert_int_eq(until(&run, NX_MSG_WAITING), 0);
+    ck_assert_msg(strstr(run.waiting, "has not the bytes that the author signed"), "%s",
+                  run.waiting);
+    origin_misbehave(origin, ORIGIN_GOOD, 0);
+    ck_assert_int_eq(until(&run, NX_MSG_RESUMED), 0);
+    int status;
+    waitpid(reader, &status, 0);
+    ck_assert_int_eq(status, 0);
+    stop(&run);
+    ck_assert_uint_eq(run.stats.waiting, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("engine");
@@ -490,6 +694,11 @@ int main(void)
     tcase_add_test(tcase, test_etag_changes);
     tcase_add_test(tcase, test_truncated);
     tcase_add_test(tcase, test_engine_dies);
+    tcase_add_loop_test(tcase, test_boot_set, 0, 2);
+    tcase_add_test(tcase, test_boots_without_boot_set);
+    tcase_add_test(tcase, test_bad_state);
+    tcase_add_test(tcase, test_records);
+    tcase_add_test(tcase, test_memory_waits);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

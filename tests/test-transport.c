@@ -4,6 +4,7 @@
 
 #include <limits.h>
 
+#include "common/clock.h"
 #include "tests/support/main.h"
 #include "tests/support/origin.h"
 
@@ -160,6 +161,88 @@ START_TEST(test_changed_etag)
 }
 END_TEST
 
+/* A server that does not know If-Range sends the new file's range: that is noticed before a byte of it is taken. */
+START_TEST(test_ignored_if_range)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    static uint8_t other[FILE_SIZE];
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 1);
+    nx_assert_ok(fetch(transport, 0, 100, &err), err);
+    origin_misbehave(origin, ORIGIN_IGNORES_IF_RANGE, UINT_MAX);
+    nx_assert_ok(fetch(transport, 0, 100, &err), err);
+    ck_assert_uint_eq(origin_requests(origin), 2);
+    origin_change(origin, "\"2\"", other, FILE_SIZE);
+    struct nx_transfer transfer = { .length = 100 };
+    nx_assert_ok(nx_transport_fetch(transport, &transfer, &err), err);
+    ck_assert_mem_eq(transfer.http.body.data, other, 100);
+    ck_assert_ptr_null(transfer.http.if_range_etag);
+    nx_http_request_release(&transfer.http);
+    ck_assert_uint_eq(origin_requests(origin), 4);
+}
+END_TEST
+
+/* ---- bit by bit ------------------------------------------------------------ */
+
+/* What was taken, in order. */
+static struct {
+    uint8_t bytes[FILE_SIZE];
+    size_t len;
+    size_t longest; /* what was left in the body */
+} taken;
+
+static void take_thousands(struct nx_transfer *transfer)
+{
+    NX_AUTO_BUFFER struct nx_buffer front = NX_BUFFER_INIT(0);
+    size_t n = transfer->http.body.len / 1000 * 1000;
+    ck_assert_uint_eq(transfer->offset, 100 + taken.len);
+    ck_assert_int_eq(nx_transfer_take(transfer, n, &front, NULL), 0);
+    ck_assert_uint_eq(front.len, n);
+    if (n > 0)
+        memcpy(taken.bytes + taken.len, front.data, n);
+    taken.len += n;
+    if (transfer->http.body.len > taken.longest)
+        taken.longest = transfer->http.body.len;
+}
+
+/* The answers break off; no thousand is asked for twice, and little memory is needed. */
+START_TEST(test_taking)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 2);
+    const unsigned cuts = 5; /* more than there are tries: but each try has brought something */
+    memset(&taken, 0, sizeof(taken));
+    origin_misbehave(origin, ORIGIN_SHORT_BODY, cuts);
+    struct nx_transfer transfer = { .offset = 100, .length = 150000, .arrived = take_thousands };
+    nx_assert_ok(nx_transport_fetch(transport, &transfer, &err), err);
+    ck_assert_uint_eq(taken.len + transfer.http.body.len, 150000);
+    ck_assert_uint_eq(transfer.offset, 100 + taken.len);
+    ck_assert_uint_eq(transfer.length, transfer.http.body.len);
+    ck_assert_mem_eq(taken.bytes, data + 100, taken.len);
+    ck_assert_uint_lt(taken.longest, 1000);
+    ck_assert_uint_eq(origin_requests(origin), cuts + 1);
+    ck_assert_uint_lt(origin_bytes(origin), 150000 + cuts * 1000);
+    ck_assert_uint_le(report.stats.bytes, origin_bytes(origin));
+    nx_http_request_release(&transfer.http);
+}
+END_TEST
+
+/* As before, but nothing is left for the next try: it may be given up. */
+static void take_nothing(struct nx_transfer *transfer)
+{
+}
+
+START_TEST(test_taking_nothing)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 2);
+    origin_misbehave(origin, ORIGIN_SHORT_BODY, UINT_MAX);
+    struct nx_transfer transfer = { .length = 5000, .arrived = take_nothing };
+    nx_assert_fails(nx_transport_fetch(transport, &transfer, &err), err, origin_url(origin));
+    ck_assert_uint_eq(origin_requests(origin), 2);
+    nx_http_request_release(&transfer.http);
+}
+END_TEST
+
 /* ---- many at once ---------------------------------------------------------- */
 
 struct tally {
@@ -213,6 +296,25 @@ START_TEST(test_many)
 }
 END_TEST
 
+/* A transfer that is not due for a minute, in either queue. */
+START_TEST(test_promoted_in_back_off)
+{
+    static struct tally tally = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0 };
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 1);
+    struct nx_transfer transfer = {
+        .length = 2000, .delay_ms = 60000, .priority = _i, .done = count, .opaque = &tally
+    };
+    int64_t start = nx_now_ms();
+    nx_transport_submit(transport, &transfer);
+    nx_transport_promote(transport, &transfer, NX_PRIORITY_DEMAND);
+    pthread_mutex_lock(&tally.lock);
+    while (tally.good < 1)
+        pthread_cond_wait(&tally.cond, &tally.lock);
+    pthread_mutex_unlock(&tally.lock);
+    ck_assert_int_lt(nx_now_ms() - start, 10000);
+}
+END_TEST
+
 /* Nobody is forgotten at the end, however slow the server. */
 START_TEST(test_stop)
 {
@@ -242,7 +344,11 @@ int main(void)
     tcase_add_test(tcase, test_patience);
     tcase_add_test(tcase, test_short_file);
     tcase_add_test(tcase, test_changed_etag);
+    tcase_add_test(tcase, test_ignored_if_range);
+    tcase_add_test(tcase, test_taking);
+    tcase_add_test(tcase, test_taking_nothing);
     tcase_add_test(tcase, test_many);
+    tcase_add_loop_test(tcase, test_promoted_in_back_off, 0, NX_PRIORITIES);
     tcase_add_test(tcase, test_stop);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -2,13 +2,16 @@
 #include "tests/support/package.h"
 
 #include "formats/chunk.h"
+#include "formats/devicestate.h"
 #include "formats/index.h"
 #include "tests/support/main.h"
 
 #define SECTION_MAX (256u << 20)
 
 static const char domain_xml[] = "<domain type='test'/>\n";
-static const char device_state[] = "not looked at by the engine";
+const char test_device_state[] = "what QEMU reads";
+uint64_t test_package_boot;
+bool test_package_bad_state;
 
 /* The two members that grow while images are added. */
 struct sections {
@@ -110,14 +113,15 @@ static int append(const void *data, size_t len, void *opaque, struct nx_error *e
 }
 
 static void write_package(const struct nx_manifest *manifest, const struct sections *s,
-                          const struct nx_key *key, struct nx_buffer *out)
+                          const struct nx_buffer *state, const struct nx_key *key,
+                          struct nx_buffer *out)
 {
     struct nx_error err = NX_ERROR_INIT;
     NX_AUTO_ZIP struct nx_zip_writer *zip = NULL;
     must(nx_zip_writer_new(append, out, &zip, &err), &err);
     must(nx_package_write_head(zip, manifest, domain_xml, key, &err), &err);
     if (manifest->suspended)
-        must(nx_zip_member(zip, "device-state", device_state, sizeof(device_state), &err), &err);
+        must(nx_zip_member(zip, "device-state", state->data, state->len, &err), &err);
     must(nx_zip_member(zip, "index", s->index.data, s->index.len, &err), &err);
     ck_assert_uint_eq(nx_zip_position(zip) > manifest->index.offset, 1);
     must(nx_zip_member(zip, "chunks", s->chunks.data, s->chunks.len, &err), &err);
@@ -126,12 +130,29 @@ static void write_package(const struct nx_manifest *manifest, const struct secti
     ck_assert_mem_eq(out->data + manifest->chunks.offset, s->chunks.data, s->chunks.len);
 }
 
+static struct nx_buffer stored_state(void)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    struct nx_buffer stored = NX_BUFFER_INIT(4096);
+    NX_AUTO_STATE_WRITER struct nx_state_writer *writer = NULL;
+    uint64_t raw;
+    if (test_package_bad_state) {
+        must(nx_buffer_add(&stored, test_device_state, sizeof(test_device_state), &err), &err);
+        return stored;
+    }
+    must(nx_state_writer_new(3, &writer, &err), &err);
+    must(nx_state_writer_add(writer, test_device_state, sizeof(test_device_state), &err), &err);
+    must(nx_state_writer_finish(writer, &stored, &raw, &err), &err);
+    return stored;
+}
+
 void test_package_build(const struct test_image *images, unsigned n_images,
                         const struct nx_key *key, struct nx_buffer *out)
 {
     struct nx_error err = NX_ERROR_INIT;
     struct nx_manifest *m = calloc(1, sizeof(*m));
     struct sections s = { NX_BUFFER_INIT(SECTION_MAX), NX_BUFFER_INIT(SECTION_MAX) };
+    NX_AUTO_BUFFER struct nx_buffer state = stored_state();
     strcpy(m->name, "test");
     strcpy(m->created, "2026-11-21T01:02:03Z");
     strcpy(m->generator, "test");
@@ -144,13 +165,16 @@ void test_package_build(const struct test_image *images, unsigned n_images,
         m->suspended = m->suspended || images[i].role == NX_IMAGE_MEMORY;
     }
     if (m->suspended) { /* memory goes only with a device state */
-        m->device_state.size = m->device_state_raw = sizeof(device_state);
-        nx_digest_of(device_state, sizeof(device_state), &m->device_state_digest);
+        m->device_state.size = state.len;
+        m->device_state_raw = sizeof(test_device_state);
+        nx_digest_of(state.data, state.len, &m->device_state_digest);
     }
     m->index.size = s.index.len;
     m->chunks.size = s.chunks.len;
+    m->boot_index = test_package_boot ? s.index.len : 0;
+    m->boot_chunks = test_package_boot;
     must(nx_package_plan(m, &err), &err);
-    write_package(m, &s, key, out);
+    write_package(m, &s, &state, key, out);
     nx_buffer_release(&s.index);
     nx_buffer_release(&s.chunks);
     free(m);

@@ -3,6 +3,8 @@
 #ifndef NX_TESTS_PACKAGE_H
 #define NX_TESTS_PACKAGE_H
 
+#include <stdbool.h>
+
 #include "common/buffer.h"
 #include "formats/package.h"
 
@@ -17,6 +19,15 @@ struct test_image {
 /* Build it into out (empty, with a max that suffices); aborts the test on failure.  key may be NULL. */
 void test_package_build(const struct test_image *images, unsigned n_images,
                         const struct nx_key *key, struct nx_buffer *out);
+
+/* What the device state of a package with memory decompresses to. */
+extern const char test_device_state[];
+
+/* Of the packages that are built from now on: so many bytes of chunks, and the whole index, are the boot set (0: there is
+ * none); the device state is no zstd frame, though its digest is right.
+ */
+extern uint64_t test_package_boot;
+extern bool test_package_bad_state;
 
 /* size bytes: a third of the chunks zero, a third noise, a third text that compresses; by seed.  To be freed. */
 uint8_t *test_image_bytes(size_t size, uint32_t chunk_size, unsigned seed);
