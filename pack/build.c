@@ -14,7 +14,6 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "common/progress.h"
-#include "formats/savefile.h"
 #include "pack/author.h"
 #include "pack/ingest.h"
 #include "pack/layout.h"
@@ -27,9 +26,11 @@
 
 struct build {
     const struct nx_build_options *options;
-    const char *xml_path; /* where the domain comes from: the XML, or the save */
+    const char *xml_path;   /* where the domain comes from: the XML, or the save */
+    const char *given_path; /* the XML that was given, if it comes from a save; or NULL */
     const char *out_path;
     char *save_path;                /* owned; NULL: the machine is packed as switched off */
+    bool found;                     /* save_path was not named: it is libvirt's managed save */
     struct nx_suspended *suspended; /* NULL, too */
     struct nx_author author;
     struct nx_source *sources[NX_IMAGES_MAX];
@@ -40,12 +41,6 @@ struct build {
 };
 
 /* ---- the domain ---- */
-
-static bool is_savefile(const char *path)
-{
-    NX_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    return fd >= 0 && nx_savefile_detect(fd);
-}
 
 static void tell_notes(const struct nx_domain *domain, const char *xml_path)
 {
@@ -60,11 +55,12 @@ static int check_same(const struct nx_author *given, const struct nx_author *sav
                       const struct build *b, struct nx_error *err)
 {
     const char *a = given->machine->uuid, *s = saved->machine->uuid;
-    bool same =
-        a && s ? strcasecmp(a, s) == 0 : strcmp(given->machine->name, saved->machine->name) == 0;
-    return same ? 0
-                : nx_fail(err, NX_ERR_USAGE, "%s: is a save of another domain (%s) than %s (%s)",
-                          b->save_path, saved->machine->name, b->xml_path, given->machine->name);
+    bool by_uuid = a && s;
+    if (by_uuid ? strcasecmp(a, s) == 0 : strcmp(given->machine->name, saved->machine->name) == 0)
+        return 0;
+    return nx_fail(err, NX_ERR_USAGE, "%s: is a save of another domain (%s%s%s) than %s (%s%s%s)",
+                   b->save_path, saved->machine->name, by_uuid ? ", UUID " : "", by_uuid ? s : "",
+                   b->xml_path, given->machine->name, by_uuid ? ", UUID " : "", by_uuid ? a : "");
 }
 
 /* Take the domain from the save file. */
@@ -80,18 +76,21 @@ static int read_saved(struct build *b, struct nx_error *err)
     }
     if (ret == 0 && given.machine)
         ret = check_same(&given, &b->author, b, err);
-    nx_author_release(&given);
-    if (ret < 0)
-        return -1;
+    b->given_path = given.machine ? b->xml_path : NULL;
     b->xml_path = b->save_path;
-    return nx_suspended_check_machine(b->suspended, b->author.machine, err);
+    nx_author_release(&given);
+    if (ret == 0)
+        ret = nx_suspended_check_machine(b->suspended, b->author.machine, err);
+    if (ret < 0 && b->found)
+        return nx_fail_while(err, "its managed save (--no-memory packs the disks only)");
+    return ret;
 }
 
 static int read_author(struct build *b, struct nx_error *err)
 {
     const struct nx_build_options *options = b->options;
     const char *save = options->memory_path;
-    if (is_savefile(b->xml_path)) {
+    if (nx_suspended_is_save(b->xml_path)) {
         if (save || options->no_memory)
             return nx_fail(err, NX_ERR_USAGE, "%s: is a save file itself: leave %s away",
                            b->xml_path, save ? "--memory" : "--no-memory");
@@ -104,6 +103,7 @@ static int read_author(struct build *b, struct nx_error *err)
     }
     if (save && !(b->save_path = strdup(save)))
         return nx_fail_errno(err, "%s", save);
+    b->found = b->save_path && !save;
     return b->save_path ? read_saved(b, err) : 0;
 }
 
@@ -111,8 +111,10 @@ static void tell_saved(const struct build *b)
 {
     char memory[32];
     const struct nx_machine *machine = b->author.machine;
-    nx_log(NX_LOG_NOTICE, "%s: packed as it was saved, a %s with %s of memory", b->save_path,
-           machine->machine, nx_human_bytes(machine->memory, memory));
+    nx_log(NX_LOG_NOTICE, "%s: packed as it was saved, a %s with %s of memory%s%s", b->save_path,
+           machine->machine, nx_human_bytes(machine->memory, memory),
+           b->given_path ? "; the domain is the one in it, not that of " : "",
+           b->given_path ? b->given_path : "");
 }
 
 static int check_disks(const struct build *b, struct nx_error *err)
@@ -257,6 +259,8 @@ static int ingest_images(struct build *b, uint64_t data, struct nx_error *err)
             return -1;
         nx_source_free(NX_STEAL(b->sources[i])); /* a machine may have its disk back */
     }
+    if (b->suspended)
+        nx_suspended_drop_memory(b->suspended); /* its room is needed for the package */
     return 0;
 }
 

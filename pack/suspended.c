@@ -17,6 +17,7 @@
 #include "formats/devicestate.h"
 #include "formats/migration.h"
 #include "formats/savefile.h"
+#include "formats/xml.h"
 #include "pack/spool.h"
 
 #define PAGE NX_MIGRATION_PAGE
@@ -39,6 +40,13 @@ struct nx_suspended {
 
 /* ---- finding ---- */
 
+bool nx_suspended_is_save(const char *path)
+{
+    /* O_NONBLOCK: a FIFO must not hold us. */
+    NX_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    return fd >= 0 && nx_savefile_detect(fd);
+}
+
 static int exists(char *path, char **ret_path, struct nx_error *err)
 {
     if (!path)
@@ -56,15 +64,17 @@ int nx_suspended_find(const char *xml_path, const char *domain_name, char **ret_
     *ret_path = NULL;
     if (!domain_name || strchr(domain_name, '/'))
         return 0;
-    const char *slash = strrchr(xml_path, '/');
+    NX_AUTO_FREE char *real = realpath(xml_path, NULL);
+    if (!real)
+        return nx_fail_errno(err, "%s", xml_path);
     char *path;
-    if (asprintf(&path, "%.*ssave/%s.save", slash ? (int)(slash - xml_path + 1) : 0, xml_path,
+    if (asprintf(&path, "%.*ssave/%s.save", (int)(strrchr(real, '/') - real + 1), real,
                  domain_name) < 0)
         path = NULL;
     if (exists(path, ret_path, err) < 0 || *ret_path)
         return *ret_path ? 0 : -1;
     static const char system[] = "/etc/libvirt/qemu/";
-    if (strncmp(xml_path, system, sizeof system - 1) != 0)
+    if (strncmp(real, system, sizeof system - 1) != 0)
         return 0;
     if (asprintf(&path, "/var/lib/libvirt/qemu/save/%s.save", domain_name) < 0)
         path = NULL;
@@ -81,7 +91,6 @@ int nx_suspended_open(const char *path, struct nx_suspended **ret_suspended, str
         return nx_fail_errno(err, "%s", path);
     s->path = path;
     s->memory = (struct nx_spool)NX_SPOOL_INIT;
-    /* O_NONBLOCK: a FIFO must not hold us. */
     s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (s->fd < 0 || fstat(s->fd, &st) < 0)
         return nx_fail_errno(err, "%s", path);
@@ -121,7 +130,7 @@ static int cannot_travel(const struct nx_suspended *s, const char *why, const ch
 {
     return nx_fail(err, NX_ERR_FORMAT,
                    "%s: the saved state would not load on another host: %s; %s, start the machine "
-                   "and save it again (or pack its disks only: --no-memory)",
+                   "and save it again (or pack its disks only: DOMAIN.XML with --no-memory)",
                    s->path, why, remedy);
 }
 
@@ -134,6 +143,49 @@ static bool is_versioned(const char *machine)
     bool fits = regexec(&regex, machine, 0, NULL, 0) == 0;
     regfree(&regex);
     return fits;
+}
+
+/* A tap device of this host's; user-mode networking, a socket or nothing is none. */
+static bool is_tap(const char *type)
+{
+    static const char *const taps[] = { "network", "bridge", "direct", "ethernet", "internal" };
+    for (size_t i = 0; i < sizeof taps / sizeof taps[0]; i++)
+        if (strcmp(type, taps[i]) == 0)
+            return true;
+    return false;
+}
+
+/* libvirt gives a virtio card on a tap device the latter's offloads (vnet_hdr), and QEMU loads its state only where it has
+ * them again, which user-mode networking has not ("saved image requires vnet_hdr=on").  Other cards know nothing of it.
+ */
+static int check_interface(const struct nx_suspended *s, const xmlNode *interface,
+                           struct nx_error *err)
+{
+    const xmlNode *model = nx_xml_child(interface, "model");
+    NX_AUTO_FREE char *type = nx_xml_attr(interface, "type");
+    NX_AUTO_FREE char *card = model ? nx_xml_attr(model, "type") : NULL;
+    if (!type || !card || !is_tap(type) || strncmp(card, "virtio", strlen("virtio")) != 0)
+        return 0;
+    char why[128];
+    snprintf(why, sizeof why, "its virtio network card relies on this host's <interface type='%s'>",
+             type);
+    return cannot_travel(s, why, "make it <interface type='user'>, or its model e1000e", err);
+}
+
+/* What the reduced domain does not say any more. */
+static int check_interfaces(const struct nx_suspended *s, struct nx_error *err)
+{
+    const struct nx_buffer *xml = nx_savefile_xml(s->save);
+    NX_AUTO_XMLDOC xmlDoc *doc = NULL;
+    if (nx_xml_parse(xml->data, xml->len, s->path, &doc, err) < 0)
+        return -1;
+    const xmlNode *root = xmlDocGetRootElement(doc);
+    const xmlNode *devices = root ? nx_xml_child(root, "devices") : NULL;
+    for (const xmlNode *n = devices ? nx_xml_child(devices, "interface") : NULL; n;
+         n = nx_xml_next(n, "interface"))
+        if (check_interface(s, n, err) < 0)
+            return -1;
+    return 0;
 }
 
 int nx_suspended_check_machine(const struct nx_suspended *suspended,
@@ -157,7 +209,7 @@ int nx_suspended_check_machine(const struct nx_suspended *suspended,
     if (!is_versioned(machine->machine))
         return cannot_travel(suspended, why,
                              "give the domain a type such as pc-q35-7.2 or pc-i440fx-7.2", err);
-    return 0;
+    return check_interfaces(suspended, err);
 }
 
 static bool is_later(const struct timespec *a, const struct timespec *b)
@@ -276,6 +328,11 @@ int nx_suspended_open_memory(const struct nx_suspended *suspended, struct nx_sou
     char path[64];
     snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)getpid(), suspended->memory.fd);
     return nx_source_open(path, "raw", ret_source, err);
+}
+
+void nx_suspended_drop_memory(struct nx_suspended *suspended)
+{
+    nx_spool_release(&suspended->memory);
 }
 
 const struct nx_buffer *nx_suspended_state(const struct nx_suspended *suspended)

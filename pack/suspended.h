@@ -18,8 +18,11 @@
 
 struct nx_suspended;
 
-/* The managed save that belongs to a domain's XML file: where libvirt keeps it, seen from where libvirt keeps the XML.  *ret_path
- * (to be freed) is NULL if there is none.
+/* Does the file open with a save file's magic?  So it may stand where a domain XML is asked for. */
+bool nx_suspended_is_save(const char *path);
+
+/* The managed save that belongs to a domain's XML file: where libvirt keeps it, seen from where libvirt keeps the XML,
+ * whatever links lead there.  *ret_path (to be freed) is NULL if there is none.
  *
  *     DIR/NAME.xml                    →  DIR/save/NAME.save      (qemu:///session, or a copy of its folder)
  *     /etc/libvirt/qemu/NAME.xml      →  /var/lib/libvirt/qemu/save/NAME.save
@@ -44,8 +47,8 @@ int nx_suspended_check_machine(const struct nx_suspended *suspended,
 int nx_suspended_check_disk(const struct nx_suspended *suspended, const struct nx_original *disk,
                             struct nx_error *err);
 
-/* Split it: the memory into a temporary file beside the output, the device state into memory.  progress as in ingest.h,
- * in bytes of the save file.
+/* Split it: the memory into a temporary file beside the output, the device state into memory.  It shows
+ * progress, in bytes of the save file.
  */
 int nx_suspended_split(struct nx_suspended *suspended, const struct nx_machine *machine,
                        const char *beside, int level, struct nx_error *err);
@@ -54,6 +57,8 @@ int nx_suspended_split(struct nx_suspended *suspended, const struct nx_machine *
 uint64_t nx_suspended_memory_size(const struct nx_suspended *suspended);
 int nx_suspended_open_memory(const struct nx_suspended *suspended, struct nx_source **ret_source,
                              struct nx_error *err);
+/* The memory was read: give the temporary file's room back.  Whoever has it open must have closed it. */
+void nx_suspended_drop_memory(struct nx_suspended *suspended);
 const struct nx_buffer *nx_suspended_state(const struct nx_suspended *suspended); /* stored */
 uint64_t nx_suspended_state_raw(const struct nx_suspended *suspended);
 

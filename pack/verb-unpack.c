@@ -62,17 +62,28 @@ static int unpack_image(struct unpacking *u, unsigned i, struct nx_error *err)
     return nx_imagefile_commit(&file, err);
 }
 
-static int write_domain(struct unpacking *u, struct nx_error *err)
+/* A file's path in the directory, where there is none of that name yet; to be freed. */
+static int new_path(const struct unpacking *u, const char *name, char **ret_path,
+                    struct nx_error *err)
 {
-    const struct nx_head *head = u->reading.head;
     NX_AUTO_FREE char *path = NULL;
-    if (asprintf(&path, "%s/domain.xml", u->dir) < 0) {
+    if (asprintf(&path, "%s/%s", u->dir, name) < 0) {
         path = NULL;
-        return nx_fail_errno(err, "domain.xml");
+        return nx_fail_errno(err, "%s", name);
     }
     if (access(path, F_OK) == 0)
         return nx_fail(err, NX_ERR_SYSTEM, "%s: exists: choose another directory, or remove it",
                        path);
+    *ret_path = NX_STEAL(path);
+    return 0;
+}
+
+static int write_domain(struct unpacking *u, struct nx_error *err)
+{
+    const struct nx_head *head = u->reading.head;
+    NX_AUTO_FREE char *path = NULL;
+    if (new_path(u, "domain.xml", &path, err) < 0)
+        return -1;
     NX_AUTO_BUFFER struct nx_buffer xml = NX_BUFFER_INIT(DOMAIN_XML_MAX);
     if (nx_domain_unreduce(&head->domain_xml, u->images, head->manifest->n_images, &xml, err) < 0)
         return nx_fail_while(err, "%s", u->reading.name);
@@ -94,11 +105,8 @@ static int write_state(struct unpacking *u, struct nx_error *err)
     if (!m->suspended)
         return 0;
     NX_AUTO_FREE char *path = NULL;
-    if (asprintf(&path, "%s/device-state", u->dir) < 0) {
-        path = NULL;
-        return nx_fail_errno(err, "device-state");
-    }
-    if (nx_reading_state(&u->reading, &state, err) < 0 ||
+    if (new_path(u, "device-state", &path, err) < 0 ||
+        nx_reading_state(&u->reading, &state, err) < 0 ||
         nx_newfile_open(&file, path, 0644, err) < 0 ||
         nx_state_read(state.data, state.len, m->device_state_raw, to_newfile, &file, err) < 0)
         return -1;

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "pack/author.h"
 #include "pack/cli.h"
+#include "pack/suspended.h"
 
 enum { OPT_JSON = 256 };
 
@@ -78,13 +79,16 @@ static void take_notes(struct findings *f, const struct nx_domain *domain)
     }
 }
 
-static int take_image(struct findings *f, const struct nx_domain_disk *disk, const char *path)
+/* save: which it must not be newer than; or NULL */
+static int take_image(struct findings *f, const struct nx_domain_disk *disk, const char *path,
+                      const struct nx_suspended *save)
 {
     struct nx_error err = NX_ERROR_INIT;
     struct nx_original *original = calloc(1, sizeof *original);
     if (!original)
         return -1;
-    if (nx_original_open(original, disk, path, &err) < 0)
+    if (nx_original_open(original, disk, path, &err) < 0 ||
+        (save && nx_suspended_check_disk(save, original, &err) < 0))
         note_failure(f, path, &err);
     else
         json_array_append_new(f->images,
@@ -96,19 +100,37 @@ static int take_image(struct findings *f, const struct nx_domain_disk *disk, con
     return 0;
 }
 
+/* If path is a save file, whether its state can travel; *ret_save is NULL if it is none. */
+static int take_save(struct findings *f, const char *path, const struct nx_author *author,
+                     struct nx_suspended **ret_save, struct nx_error *err)
+{
+    struct nx_error why = NX_ERROR_INIT;
+    *ret_save = NULL;
+    if (!nx_suspended_is_save(path) || !author->machine)
+        return 0;
+    if (nx_suspended_open(path, ret_save, err) < 0)
+        return -1;
+    if (nx_suspended_check_machine(*ret_save, author->machine, &why) < 0)
+        note_failure(f, path, &why);
+    return 0;
+}
+
 /* Only a file that cannot be read is an error; what is wrong in it becomes findings. */
 static int examine(struct findings *f, const char *path, struct nx_error *err)
 {
     NX_AUTO_AUTHOR struct nx_author author = { 0 };
+    NX_AUTO_SUSPENDED struct nx_suspended *save = NULL;
     bool reduced = nx_author_read(&author, path, err) == 0;
     if (!reduced && err->code != NX_ERR_FORMAT)
         return -1;
     take_notes(f, &author.domain);
     if (!reduced && json_array_size(f->problems) == 0)
         note_failure(f, path, err);
+    if (take_save(f, path, &author, &save, err) < 0)
+        return -1;
     const struct nx_domain_disk *disk;
     for (unsigned i = 0; (disk = nx_author_disk(&author, i)); i++)
-        if (take_image(f, disk, path) < 0)
+        if (take_image(f, disk, path, save) < 0)
             return nx_fail_errno(err, "%s", path);
     return 0;
 }
@@ -154,8 +176,27 @@ static int print_json(const struct findings *f, const char *path, struct nx_erro
     return 0;
 }
 
-static int validate(const char *path, bool json, bool *ret_good, struct nx_error *err)
+/* The managed save of a domain that can be packed: it is what packing takes.  *ret_path (to be freed) is NULL without. */
+static int find_managed(const char *path, char **ret_path, struct nx_error *err)
 {
+    NX_AUTO_AUTHOR struct nx_author author = { 0 };
+    struct nx_error ignored = NX_ERROR_INIT; /* examine() meets it again */
+    *ret_path = NULL;
+    if (nx_suspended_is_save(path) || nx_author_read(&author, path, &ignored) < 0)
+        return 0;
+    if (nx_suspended_find(path, author.machine->name, ret_path, err) < 0)
+        return -1;
+    if (*ret_path)
+        nx_log(NX_LOG_NOTICE, "%s: has a managed save, which is looked at instead", path);
+    return 0;
+}
+
+static int validate(const char *given, bool json, bool *ret_good, struct nx_error *err)
+{
+    NX_AUTO_FREE char *managed = NULL;
+    if (find_managed(given, &managed, err) < 0)
+        return -1;
+    const char *path = managed ? managed : given;
     struct findings f = { json_array(), json_array(), json_array() };
     int ret = examine(&f, path, err);
     if (ret == 0 && json)

@@ -38,6 +38,20 @@ static int check_signer(const struct nx_reading *reading, const char *key_path,
     return 0;
 }
 
+/* The saved memory is what the machine has; nxfetch would not resume it otherwise. */
+static int check_memory(const struct nx_reading *reading, const struct nx_machine *machine,
+                        struct nx_error *err)
+{
+    const struct nx_manifest *m = reading->head->manifest;
+    for (unsigned i = 0; i < m->n_images; i++)
+        if (m->images[i].role == NX_IMAGE_MEMORY && m->images[i].size != machine->memory)
+            return nx_fail(err, NX_ERR_FORMAT,
+                           "%s: domain.xml says %" PRIu64 " bytes of memory, but %" PRIu64
+                           " were saved",
+                           reading->name, machine->memory, m->images[i].size);
+    return 0;
+}
+
 /* Every image that the domain needs is there. */
 static int check_domain(const struct nx_reading *reading, struct nx_error *err)
 {
@@ -55,7 +69,7 @@ static int check_domain(const struct nx_reading *reading, struct nx_error *err)
     if (machine->nvram && !nx_manifest_image(head->manifest, machine->nvram))
         return nx_fail(err, NX_ERR_FORMAT, "%s: domain.xml: there is no image '%s'", reading->name,
                        machine->nvram);
-    return 0;
+    return check_memory(reading, machine, err);
 }
 
 static int drop(const void *data, size_t len, void *opaque, struct nx_error *err)

@@ -26,6 +26,24 @@ ok "verify" "$NXPACK" verify "$work/a.nxpk"
 ok "unzip" unzip -tq "$work/a.nxpk"
 ok "unpack" "$NXPACK" unpack -q "$work/a.nxpk" "$work/a"
 only "$work/a" device-state disk0.raw domain.xml memory.raw
+mkdir "$work/mine" && echo mine >"$work/mine/device-state"
+refused "unpacking over a file" 1 'mine/device-state: exists: choose another directory' "$NXPACK" unpack -q "$work/a.nxpk" "$work/mine"
+is "the file that was there" mine "$(cat "$work/mine/device-state")"
+rm -rf "$work/mine"
+# Another memory size than the machine's, in a package that is whole otherwise.
+exchange() { perl -0777 -pi -e 'BEGIN { $old = pack "H*", shift; $new = pack "H*", shift } s/\Q$old/$new/g' "$1" "$2" "$work/larger.nxpk"; }
+hex() { od -An -v -tx1 | tr -d ' \n'; }
+crc() { gzip -1 | tail -c 8 | head -c 4 | hex; } # as a ZIP has it: little endian
+cp "$work/a.nxpk" "$work/larger.nxpk"
+for member in domain.xml manifest.xml; do
+    unzip -p "$work/a.nxpk" $member >"$work/old.xml"
+    unzip -p "$work/larger.nxpk" $member 2>/dev/null | sed 's/>131072</>131076</' >"$work/new.xml"
+    exchange "$(hex <"$work/old.xml")" "$(hex <"$work/new.xml")"
+    exchange "$(crc <"$work/old.xml")" "$(crc <"$work/new.xml")"
+    exchange "$(sha256sum "$work/old.xml" | cut -c 1-64 | tr -d '\n' | hex)" "$(sha256sum "$work/new.xml" | cut -c 1-64 | tr -d '\n' | hex)"
+done
+refused "another memory size" 1 'domain.xml says 135266304 bytes of memory, but 134217728 were saved' "$NXPACK" verify "$work/larger.nxpk"
+rm "$work/larger.nxpk"
 is "the disk" "$(hash_of "$GUEST/disk.raw")" "$(hash_of "$work/a/disk0.raw")"
 is "the state opens as QEMU's streams do" QEVM "$(head -c 4 "$work/a/device-state")"
 # The state and the memory's pages are all that was in the stream.
@@ -35,7 +53,9 @@ stream=$(LC_ALL=C grep -obaF QEVM "$save" | tail -n 1 | cut -d : -f 1)
 ok "validate a save" "$NXPACK" validate "$save"
 ok "the disks only" "$NXPACK" -q --no-memory "$GUEST/domain.xml" "$work/disks.nxpk"
 is "the disks only" false "$(info "$work/disks.nxpk" .suspended)"
-ok "with the domain" "$NXPACK" -q --no-train --memory "$save" "$GUEST/domain.xml" "$work/b.nxpk"
+"$NXPACK" --no-train --memory "$save" "$GUEST/domain.xml" "$work/b.nxpk" 2>"$work/said" || fail "with the domain" "$(cat "$work/said")"
+grep -q 'with 128.0 MiB of memory; the domain is the one in it, not that of .*/domain.xml$' "$work/said" ||
+    fail "it does not say whose domain it takes" "$(cat "$work/said")"
 is "content with the domain" "$(content "$work/a.nxpk")" "$(content "$work/b.nxpk")"
 ok "other chunks" "$NXPACK" -q --no-train --memory-chunk-size 64K "$save" "$work/c.nxpk"
 is "chunk size" 65536 "$(info "$work/c.nxpk" '.images[1]."chunk-size"')"
@@ -67,6 +87,19 @@ cp -p "$save" "$work/qemu/save/nxpk-tiny-saved.save"
 is "content with a managed save" "$(content "$work/a.nxpk")" "$(content "$work/m.nxpk")"
 grep -q 'save/nxpk-tiny-saved.save: packed as it was saved, a pc-i440fx-7.2 with 128.0 MiB of memory' "$work/said" ||
     fail "it does not say what it found" "$(cat "$work/said")"
+is "validate takes the managed save" "$work/qemu/save/nxpk-tiny-saved.save" "$("$NXPACK" validate -q --json "$work/qemu/nxpk-tiny-saved.xml" | jq -r .file)"
+mkdir "$work/autostart" && ln -s ../qemu/nxpk-tiny-saved.xml "$work/autostart/x.xml"
+ok "through a link" "$NXPACK" -q --no-train "$work/autostart/x.xml" "$work/m.nxpk"
+is "suspended through a link" true "$(info "$work/m.nxpk" .suspended)"
+ok "without it" "$NXPACK" -q --no-memory "$work/qemu/nxpk-tiny-saved.xml" "$work/m.nxpk"
+is "not suspended" false "$(info "$work/m.nxpk" .suspended)"
+sed 's/<uuid>[0-9a-f]*/<uuid>00000000/' "$GUEST/domain.xml" >"$work/qemu/nxpk-tiny-saved.xml"
+refused "another's managed save" 2 'save: is a save of another domain \(nxpk-tiny-saved, UUID .*\) than .* \(nxpk-tiny-saved, UUID 00000000-' \
+    "$NXPACK" --no-train "$work/qemu/nxpk-tiny-saved.xml" "$work/x.nxpk"
+printf LibvirtQemudPart | dd of="$work/qemu/save/nxpk-tiny-saved.save" conv=notrunc status=none
+refused "a managed save that was not finished" 1 'its managed save \(--no-memory packs the disks only\): .*did not finish' \
+    "$NXPACK" --no-train "$work/qemu/nxpk-tiny-saved.xml" "$work/x.nxpk"
+rm -r "$work/qemu" "$work/autostart"
 
 # ---- what is wrong ----
 
@@ -80,9 +113,17 @@ changed() {
 }
 out=$work/out && mkdir "$out"
 bad() { refused "$1" "${4:-1}" "$2" "$NXPACK" --no-train "$3" "$out/x.nxpk"; }
+# And validate knows: it has one problem, which fits the pattern.
+invalid() {
+    local said
+    said=$("$NXPACK" validate --json "$3" 2>&1) && fail "validate $1: status 0"
+    is "validate $1: problems" 1 "$(jq '.problems | length' <<<"$said")"
+    jq -r '.problems[].message' <<<"$said" | grep -Eq -- "$2" || fail "validate $1" "wanted: $2" "got:    $said"
+}
+bad_and_invalid() { bad "$@" && invalid "$@"; }
 
 cp "$save" "$work/old.save" && touch -d 2020-01-01 "$work/old.save"
-bad "a disk that is newer" 'disk.raw: was written after .*old.save was saved, .*--ignore-times' "$work/old.save"
+bad_and_invalid "a disk that is newer" 'disk.raw: was written after .*old.save was saved, .*--ignore-times' "$work/old.save"
 ok "times ignored" "$NXPACK" -q --no-train --ignore-times "$work/old.save" "$work/t.nxpk"
 head -c 1000000 "$save" >"$work/short.save"
 bad "a truncated save" 'short.save: truncated: the migration stream ends after' "$work/short.save"
@@ -92,11 +133,11 @@ changed "$work/part.save" LibvirtQemudSave LibvirtQemudPart
 bad "a save that was not finished" 'part.save: libvirt did not finish this save' "$work/part.save"
 refused "no save" 1 'domain.xml: not a save file of libvirt' "$NXPACK" --memory "$GUEST/domain.xml" "$GUEST/domain.xml" "$out/x.nxpk"
 refused "no file" 1 'nonexistent: No such file' "$NXPACK" --memory "$work/nonexistent" "$GUEST/domain.xml" "$out/x.nxpk"
-refused "another domain" 2 'is a save of another domain \(nxpk-tiny-saved\)' "$NXPACK" --memory "$save" build/guests/tiny/domain.xml "$out/x.nxpk"
+refused "another domain" 2 'is a save of another domain \(nxpk-tiny-saved, UUID' "$NXPACK" --memory "$save" build/guests/tiny/domain.xml "$out/x.nxpk"
 refused "both" 2 'exclude each other' "$NXPACK" --memory "$save" --no-memory "$GUEST/domain.xml" "$out/x.nxpk"
 refused "a save, and a save" 2 'is a save file itself' "$NXPACK" --memory "$save" "$save" "$out/x.nxpk"
 changed "$work/type.save" pc-i440fx-7.2 pc-i440fx-foo
-bad "a machine type without version" 'would not load on another host: its machine type pc-i440fx-foo is not one of' "$work/type.save"
+bad_and_invalid "a machine type without version" 'would not load on another host: its machine type pc-i440fx-foo is not one of' "$work/type.save"
 changed "$work/xml.save" pc-i440fx-7.2 pc-i440fx-6.2 0
 bad "another machine type in the XML" 'says machine type pc-i440fx-6.2, but the state was saved by a pc-i440fx-7.2' "$work/xml.save"
 changed "$work/less.save" '>131072<\/memory>' '>65536<\/memory>' 0
@@ -104,7 +145,15 @@ bad "less memory in the XML" 'its memory is larger than the domain' "$work/less.
 changed "$work/more.save" '>131072<\/memory>' '>262144<\/memory>' 0
 bad "more memory in the XML" 'says 256 MiB of memory, but 128 MiB were saved' "$work/more.save"
 changed "$work/cpu.save" "<cpu mode='custom' match='exact' check='none'>" "<cpu mode='maximum'>" 0
-bad "a CPU of this host" 'all that this QEMU can do \(mode maximum\)' "$work/cpu.save"
+bad_and_invalid "a CPU of this host" 'all that this QEMU can do \(mode maximum\)' "$work/cpu.save"
+for type in network bridge direct; do
+    room=$(printf %$((${#type} - 4))s) # what it is longer than "user" comes from the next line's indentation
+    LC_ALL=C sed -z "s/<interface type='user'>\n$room/<interface type='$type'>\n/" "$save" >"$work/tap.save"
+    cmp -s "$save" "$work/tap.save" && fail "tap.save: nothing has changed"
+    bad_and_invalid "a virtio card on a $type" "relies on this host's <interface type='$type'>; make it <interface type='user'>" "$work/tap.save"
+done
+LC_ALL=C sed -zi "s/<model type='virtio'\/>/<model type='e1000e'\/>/" "$work/tap.save"
+ok "another card may" "$NXPACK" validate "$work/tap.save"
 changed "$work/number.save" QEVM QEVX
 bad "a stream that is none" 'damaged at its byte 0' "$work/number.save"
 refused "chunk size" 2 'memory-chunk-size 5000: not a power of two' "$NXPACK" --memory-chunk-size 5000 "$save" "$out/x.nxpk"
