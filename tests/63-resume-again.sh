@@ -43,6 +43,7 @@ for FETCH_PID in "${pids[@]}"; do
     fetch_ended 20
 done
 nothing_left
+"$BUILD/nxfetch" cache verify >"$WORK/said" 2>&1 || die "the cache of four: $(cat "$WORK/said")"
 echo "four at once: all right"
 
 # Written to its disk, switched off, and started again: the saved memory meets the saved disk.

@@ -26,6 +26,7 @@ cold() {
     shift 2
     new_cache
     boot --trust "$TRUST" "$@" "$URL_BASE/$name.nxpk"
+    told 60 'instead of resuming it' # not before: the QEMU that refuses the state has this serial port, too
     talk 90 'expect:nxpk-guest ready' >/dev/null
     fresh_stats
     same "$name: resumed" "$(stat_of .resumed)" false
@@ -42,7 +43,13 @@ cold() {
 }
 
 changed machine pc-i440fx-7.2 pc-i440fx-9.9
-# Of a machine type that is not known it cannot boot either, so only the prediction is looked at.
+# With a machine type that is not known it cannot boot either.
+new_cache
+boot --trust "$TRUST" "$URL_BASE/machine.nxpk"
+fetch_ended 30
+same "machine: status of the boot" "$FETCH_STATUS" 1
+grep -q 'instead of resuming it: .*does not know the machine type pc-i440fx-9.9' "$FETCH_LOG" || die "$(cat "$FETCH_LOG")"
+nothing_left
 new_cache
 boot --no-cold --trust "$TRUST" "$URL_BASE/machine.nxpk"
 fetch_ended 30
@@ -57,10 +64,11 @@ changed kvm "<domain type='qemu'>" "<domain type='kvm' >"
 cold kvm 'saved under KVM'
 
 # In the description of the processor's state: its version is one that no QEMU knows.
-offset=$(grep -obaF 'cpu_common' "$save" | head -n 1 | cut -d : -f 1)
-[ -n "$offset" ] || die "there is no section cpu_common"
+section=cpu_common # then u32 instance, u32 version
+offset=$(LC_ALL=C grep -obaF $section "$save" | head -n 1 | cut -d : -f 1)
+[ -n "$offset" ] || die "there is no section $section"
 cp -p "$save" "$WORK/state.save"
-printf '\xff' | dd of="$WORK/state.save" bs=1 seek=$((offset + ${#name} + 14 + 3)) conv=notrunc status=none
+printf '\xff' | dd of="$WORK/state.save" bs=1 seek=$((offset + ${#section} + 4 + 3)) conv=notrunc status=none
 "$BUILD/nxpack" -q -k "$KEY" --no-train "$WORK/state.save" "$WORK/www/state.nxpk" || die "packing state"
 cold state 'QEMU does not take the saved state: .*cpu_common'
 

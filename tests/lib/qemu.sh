@@ -63,13 +63,16 @@ publish() {
     done
 }
 
-# boot [OPTION...] LOCATION: nxfetch in the background: FETCH_PID, FETCH_LOG, STATS, SERIAL (the socket).
+# boot [OPTION...] LOCATION: nxfetch in the background: FETCH_PID, FETCH_LOG, STATS, SERIAL (the socket).  It fetches only
+# what is read, unless COMPLETE=yes.
 boot() {
     [ -n "$XDG_CACHE_HOME" ] || new_cache
     BOOTS=$((BOOTS + 1))
     SERIAL=$WORK/serial-$BOOTS STATS=$WORK/stats-$BOOTS.json
     FETCH_LOG=$WORK/nxfetch-$BOOTS.log TRANSCRIPT=$WORK/guest-$BOOTS.log
-    "$BUILD/nxfetch" --accel "$ACCEL" --display none --serial "unix:$SERIAL" --stats "$STATS" --no-complete \
+    local completing=(--no-complete)
+    [ "${COMPLETE:-no}" = no ] || completing=()
+    "$BUILD/nxfetch" --accel "$ACCEL" --display none --serial "unix:$SERIAL" --stats "$STATS" "${completing[@]}" \
         "$@" >"$FETCH_LOG" 2>&1 </dev/null &
     FETCH_PID=$!
     BOOT_START=$EPOCHREALTIME
@@ -95,6 +98,15 @@ fresh_stats() {
     local before deadline=$((SECONDS + 5))
     before=$(stat -c %i.%y "$STATS" 2>/dev/null)
     until [ "$(stat -c %i.%y "$STATS" 2>/dev/null)" != "$before" ] || [ $SECONDS -ge $deadline ]; do sleep 0.1; done
+}
+
+# told SECONDS TEXT: wait until nxfetch has said it.
+told() {
+    local deadline=$((SECONDS + $1))
+    until grep -q -- "$2" "$FETCH_LOG"; do
+        kill -0 "$FETCH_PID" 2>/dev/null && [ $SECONDS -lt $deadline ] || die "nxfetch does not say \"$2\": $(cat "$FETCH_LOG")"
+        sleep 0.1
+    done
 }
 
 # Wait for nxfetch to end within SECONDS; it must neither crash nor hang.
@@ -140,7 +152,7 @@ mount_package() {
     [ -f "$IMAGE" ] || die "nxfetch mount shows not one file, but: $IMAGE"
 }
 
-# No mount, no process, no temporary file of ours.
+# No mount, no process, no temporary file of ours, nothing that the machine has written.
 nothing_left() {
     local proc left
     ! grep -F " $WORK/" /proc/self/mounts || die "a mount is left"
@@ -152,6 +164,6 @@ nothing_left() {
                 die "a process is left: $(tr '\0' ' ' <"$proc/cmdline")" ;;
         esac
     done
-    left=$(find "$XDG_RUNTIME_DIR" "$TMPDIR" ! -type d)
+    left=$(find "$XDG_RUNTIME_DIR" "$TMPDIR" "$XDG_CACHE_HOME"/nxpk/overlays ! -type d 2>/dev/null)
     [ -z "$left" ] || die "files are left: $left"
 }

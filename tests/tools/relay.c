@@ -5,7 +5,8 @@
  *
  * Connections to PORT of 127.0.0.1 (0: any free one, written to PORT_FILE) are relayed to ADDRESS:PORT.  All of them share
  * the rate, in each direction; each byte takes MS milliseconds, and so does the news of a new connection
- * in both directions: so connecting and asking cost what they would on a line with a round trip of 2 MS.
+ * in both directions: so connecting and asking cost what they would on a line with a round trip of 2 MS.  What the line
+ * has no room for waits in a queue, as in a router: of QUEUE_MS, shared fairly; then the senders wait.
  *
  *     SIGUSR1   the line is dead: connections stay, nothing comes through
  *     SIGUSR2   it is alive again
@@ -31,6 +32,7 @@
 #define LINKS_MAX  64
 #define PIECE      4096 /* bytes: what one turn moves */
 #define PIECES_MAX 512  /* on their way in one direction of a link */
+#define QUEUE_MS   40   /* what may wait for a limited line */
 
 /* Bytes on their way: they arrive when they are due. */
 struct piece {
@@ -44,8 +46,10 @@ struct lane {
     int from, to;
     struct piece *pieces; /* a ring */
     size_t first, count;
-    bool ended;    /* from has nothing more */
-    bool finished; /* to was told so */
+    int64_t open_at; /* µs: when the connection would be there */
+    bool full;       /* to takes no more just now */
+    bool ended;      /* from has nothing more */
+    bool finished;   /* to was told so */
 };
 
 struct link {
@@ -112,19 +116,16 @@ static void open_link(int client)
     };
     link->up.pieces = calloc(PIECES_MAX, sizeof(struct piece));
     link->down.pieces = calloc(PIECES_MAX, sizeof(struct piece));
-    /* The handshake, which the kernel has done at once, would have cost a round trip. */
     if (!link->up.pieces || !link->down.pieces)
         exit(1);
-    int64_t there = now_us() + 2 * delay_us;
-    if (free_at[0] < there && delay_us)
-        link->up.pieces[0].due = there; /* earliest for the first byte: see take() */
+    /* The handshake, which the kernel has done at once, would have cost a round trip. */
+    link->up.open_at = now_us() + 2 * delay_us;
 }
 
 /* Read what fits; false when the link is broken. */
 static bool take(struct lane *lane, int direction)
 {
     struct piece *piece = &lane->pieces[(lane->first + lane->count) % PIECES_MAX];
-    int64_t earliest = lane->count == 0 ? piece->due : 0; /* of a link that has just been opened */
     ssize_t n = read(lane->from, piece->data, sizeof piece->data);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR;
@@ -137,9 +138,8 @@ static bool take(struct lane *lane, int direction)
         free_at[direction] = now;
     if (rate > 0)
         free_at[direction] += (int64_t)((double)n * 1e6 / rate);
-    piece->due = free_at[direction] + delay_us;
-    if (earliest > now && piece->due < earliest + delay_us)
-        piece->due = earliest + delay_us;
+    int64_t sent_at = free_at[direction] > lane->open_at ? free_at[direction] : lane->open_at;
+    piece->due = sent_at + delay_us;
     piece->len = (size_t)n;
     piece->sent = 0;
     lane->count++;
@@ -155,12 +155,12 @@ static bool give(struct lane *lane)
             return true;
         ssize_t n =
             send(lane->to, piece->data + piece->sent, piece->len - piece->sent, MSG_NOSIGNAL);
+        lane->full = n < 0 && errno == EAGAIN;
         if (n < 0)
             return errno == EAGAIN || errno == EINTR;
         piece->sent += (size_t)n;
         if (piece->sent < piece->len)
             return true;
-        piece->due = 0;
         lane->first = (lane->first + 1) % PIECES_MAX;
         lane->count--;
     }
@@ -171,38 +171,58 @@ static bool give(struct lane *lane)
     return true;
 }
 
+static int64_t max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* When this lane is to be looked at, if no socket says so before; INT64_MAX: never. */
+static int64_t next_of(const struct lane *lane, int direction)
+{
+    int64_t next = INT64_MAX;
+    if (lane->count > 0 && !lane->full)
+        next = lane->pieces[lane->first].due;
+    int64_t room = free_at[direction] - QUEUE_MS * 1000;
+    bool could_read = !lane->ended && lane->count < PIECES_MAX;
+    return could_read && room > now_us() && room < next ? room : next;
+}
+
 /* How long until something is due; -1: only a socket can tell. */
 static int wait_ms(void)
 {
-    int64_t next = INT64_MAX, now = now_us();
+    int64_t next = INT64_MAX;
     for (size_t i = 0; i < LINKS_MAX && !dead; i++) {
         const struct lane *lanes[] = { &links[i].up, &links[i].down };
-        for (int l = 0; links[i].used && l < 2; l++)
-            if (lanes[l]->count > 0 && lanes[l]->pieces[lanes[l]->first].due < next)
-                next = lanes[l]->pieces[lanes[l]->first].due;
+        for (int l = 0; links[i].used && l < 2; l++) {
+            int64_t time = next_of(lanes[l], l);
+            if (time < next)
+                next = time;
+        }
     }
-    if (next == INT64_MAX)
-        return -1;
-    return next <= now ? 1 : (int)((next - now + 999) / 1000);
+    return next == INT64_MAX ? -1 : (int)((max(next - now_us(), 0) + 999) / 1000);
 }
 
-static short reads(const struct lane *lane)
+static bool reads(const struct lane *lane, int direction)
 {
-    /* What waits on a limited line is bounded, as in a router's queue. */
-    return !dead && !lane->ended && lane->count < PIECES_MAX ? POLLIN : 0;
+    return !dead && !lane->ended && lane->count < PIECES_MAX &&
+           free_at[direction] - now_us() <= QUEUE_MS * 1000;
 }
 
 static void serve_links(const struct pollfd *fds)
 {
-    for (size_t i = 0; i < LINKS_MAX; i++) {
+    static size_t last; /* that has sent something down: now it is the others' turn */
+    for (size_t n = 1, after = last; n <= LINKS_MAX; n++) {
+        size_t i = (after + n) % LINKS_MAX;
         struct link *link = &links[i];
         if (!link->used)
             continue;
         bool good = !cut;
-        if (good && fds[2 * i].revents & (POLLIN | POLLHUP) && reads(&link->up))
+        if (good && fds[2 * i].revents & (POLLIN | POLLHUP) && reads(&link->up, 0))
             good = take(&link->up, 0);
-        if (good && fds[2 * i + 1].revents & (POLLIN | POLLHUP) && reads(&link->down))
+        if (good && fds[2 * i + 1].revents & (POLLIN | POLLHUP) && reads(&link->down, 1)) {
             good = take(&link->down, 1);
+            last = i;
+        }
         if (good && !dead)
             good = give(&link->up) && give(&link->down);
         if (!good || (link->up.finished && link->down.finished))
@@ -211,16 +231,20 @@ static void serve_links(const struct pollfd *fds)
     cut = 0;
 }
 
+static struct pollfd watch(const struct link *link, int fd, bool in, bool out)
+{
+    short events = (short)((in ? POLLIN : 0) | (out && !dead ? POLLOUT : 0));
+    return (struct pollfd){ link->used && events ? fd : -1, events, 0 };
+}
+
 static void run(int listener)
 {
     struct pollfd fds[2 * LINKS_MAX + 1];
     while (!ending) {
         for (size_t i = 0; i < LINKS_MAX; i++) {
             const struct link *link = &links[i];
-            fds[2 * i] =
-                (struct pollfd){ link->used && reads(&link->up) ? link->client : -1, POLLIN, 0 };
-            fds[2 * i + 1] =
-                (struct pollfd){ link->used && reads(&link->down) ? link->server : -1, POLLIN, 0 };
+            fds[2 * i] = watch(link, link->client, reads(&link->up, 0), link->down.full);
+            fds[2 * i + 1] = watch(link, link->server, reads(&link->down, 1), link->up.full);
         }
         fds[2 * LINKS_MAX] = (struct pollfd){ dead ? -1 : listener, POLLIN, 0 };
         int timeout = wait_ms();
