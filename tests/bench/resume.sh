@@ -36,7 +36,7 @@ for name in debian-saved debian-saved-2g; do
     SERVER_PORT=$server
     start_relay "${LINE_100M[@]}" || exit
     pairs slow local_file || exit
-    row "$name to its answer, 100 Mbit/s: seconds" "$MEDIAN_A" "$MEDIAN_B" "$RATIO"
+    row "$name to its answer: seconds" "$MEDIAN_A" "$MEDIAN_B" "$RATIO"
     new_cache
     boot --no-cold --trust "$TRUST" "$URL_BASE/$name.nxpk"
     "$BUILD/tools/guest-talk" -i 100 -o "$TRANSCRIPT" -p "$FETCH_PID" "$SERIAL" 60 'poke:# ' || exit
@@ -55,6 +55,7 @@ for name in debian-saved debian-saved-2g; do
         esac
         publish "$made"
         pairs slow download || exit
-        row "  against downloading the save's $kind, $(stat -c %s "$made") bytes" "$MEDIAN_A" "$MEDIAN_B" "$RATIO"
+        row "  downloading its save, $kind: seconds" "$MEDIAN_A" "$MEDIAN_B" "$RATIO"
+        row "  ... bytes" '' "$(stat -c %s "$made")" ''
     done
 done
