@@ -310,7 +310,9 @@ int main(int argc, char **argv)
         fputs("relay [-r BYTES_PER_SECOND] [-d MS] [-f PORT_FILE] PORT ADDRESS:PORT\n", stderr);
         return 2;
     }
+    /* One after the other: a handler that interrupts another's start would be the first to be done. */
     struct sigaction action = { .sa_handler = on_signal };
+    sigfillset(&action.sa_mask);
     const int signals[] = { SIGUSR1, SIGUSR2, SIGHUP, SIGTERM, SIGINT };
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
         sigaction(signals[i], &action, NULL);
