@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/clock.h"
 
-#include <time.h>
-
 int64_t nx_now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+const char *nx_utc(time_t time, char text[static NX_UTC_SIZE])
+{
+    struct tm tm;
+    if (!gmtime_r(&time, &tm) || !strftime(text, NX_UTC_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm))
+        text[0] = 0;
+    return text;
 }

@@ -6,12 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void make_printable(char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            *s = '?';
-}
+#include "common/plain.h"
 
 int nx_fail(struct nx_error *err, enum nx_errcode code, const char *fmt, ...)
 {
@@ -22,7 +17,7 @@ int nx_fail(struct nx_error *err, enum nx_errcode code, const char *fmt, ...)
     vsnprintf(err->msg, sizeof err->msg, fmt, ap);
     va_end(ap);
     err->code = code;
-    make_printable(err->msg);
+    nx_plain(err->msg);
     return -1;
 }
 
@@ -39,7 +34,7 @@ int nx_fail_errno(struct nx_error *err, const char *fmt, ...)
     char text[128];
     snprintf(err->msg + len, sizeof err->msg - len, ": %s", strerror_r(saved, text, sizeof text));
     err->code = NX_ERR_SYSTEM;
-    make_printable(err->msg);
+    nx_plain(err->msg);
     return -1;
 }
 
@@ -56,7 +51,7 @@ int nx_fail_while(struct nx_error *err, const char *fmt, ...)
     /* What does not fit is the end of the innermost message. */
     if (snprintf(err->msg, sizeof err->msg, "%s: %s", context, old) < 0)
         err->msg[0] = 0;
-    make_printable(err->msg);
+    nx_plain(err->msg);
     return -1;
 }
 

@@ -21,7 +21,7 @@ enum nx_errcode {
 
 struct nx_error {
     enum nx_errcode code;
-    char msg[1024]; /* one line, no newline at its end; control characters replaced by '?' */
+    char msg[1024]; /* one line, no newline at its end; made plain (plain.h) */
 };
 
 #define NX_ERROR_INIT \
@@ -30,8 +30,7 @@ struct nx_error {
     }
 
 /* Set err to code and the formatted message; return -1.  err may be NULL.
- * Bytes below 0x20 and 0x7f in the result become '?', so that a hostile name
- * cannot write escape sequences to a terminal.
+ * The result is made plain (plain.h), so that a hostile name cannot write escape sequences to a terminal.
  */
 int nx_fail(struct nx_error *err, enum nx_errcode code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/plain.h"
+
 #define TEXT_MAX 4096 /* bytes of a notice */
 
 struct frame_header {
@@ -62,16 +64,16 @@ static int receive_full(int fd, void *data, size_t len, struct nx_error *err)
     return 1;
 }
 
-/* Text is for the user's terminal: whatever sent it, no control characters pass. */
+/* Text is for the user's terminal, whatever sent it. */
 static int check_text(struct nx_buffer *payload, struct nx_error *err)
 {
     for (size_t i = 0; i < payload->len; i++)
-        if (payload->data[i] < 0x20 || payload->data[i] == 0x7f)
+        if (!payload->data[i])
             payload->data[i] = '?';
     /* So that it can be used as a string. */
     if (nx_buffer_add(payload, "", 1, err) < 0)
         return -1;
-    payload->len--;
+    payload->len = strlen(nx_plain((char *)payload->data));
     return 0;
 }
 
@@ -91,9 +93,7 @@ static int check_failed(struct nx_buffer *payload, struct nx_error *err)
     if ((int)failure.code <= NX_OK || failure.code > NX_ERR_CANCELLED ||
         !memchr(failure.msg, '\0', sizeof(failure.msg)))
         return nx_fail(err, NX_ERR_FORMAT, "channel: an error that is none");
-    for (char *at = failure.msg; *at; at++)
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            *at = '?';
+    nx_plain(failure.msg);
     memcpy(payload->data, &failure, sizeof(failure));
     return 0;
 }

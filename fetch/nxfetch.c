@@ -47,6 +47,12 @@ static int run_verb(const struct nx_options *options, struct nx_error *err)
         return nx_verb_pull(options, err);
     case NX_VERB_MOUNT:
         return nx_verb_mount(options, err);
+    case NX_VERB_TRUST_LIST:
+    case NX_VERB_TRUST_SHOW:
+    case NX_VERB_TRUST_ADD:
+    case NX_VERB_TRUST_REMOVE:
+    case NX_VERB_TRUST_IMPORT:
+        return nx_verb_trust(options, err);
     default:
         return nx_verb_cache(options, err);
     }

@@ -20,14 +20,17 @@
 #define RUN      ON(RUN)
 #define IMAGES   (RUN | ON(MOUNT))
 #define NETWORK  (IMAGES | ON(PULL) | ON(INFO))
-#define CACHE    (ON(CACHE_SHOW) | ON(CACHE_PRUNE) | ON(CACHE_CLEAR) | ON(CACHE_VERIFY))
-#define ANY      (~0U)
+#define TRUST \
+    (ON(TRUST_LIST) | ON(TRUST_SHOW) | ON(TRUST_ADD) | ON(TRUST_REMOVE) | ON(TRUST_IMPORT))
+#define CACHE (ON(CACHE_SHOW) | ON(CACHE_PRUNE) | ON(CACHE_CLEAR) | ON(CACHE_VERIFY))
+#define ANY   (~0U)
 
 enum option_id {
     OPT_SERIAL = 256,
     OPT_DISPLAY,
     OPT_VNC,
     OPT_ACCEL,
+    OPT_NETWORK,
     OPT_NO_NETWORK,
     OPT_FORWARD,
     OPT_MEMORY,
@@ -41,6 +44,8 @@ enum option_id {
     OPT_STATS,
     OPT_TRUST,
     OPT_ALLOW_UNSIGNED,
+    OPT_ALLOW_OLDER,
+    OPT_NAME,
     OPT_CA_CERT,
     OPT_INSECURE,
     OPT_CACHE_DIR,
@@ -61,7 +66,8 @@ static const struct entry {
     { "display", required_argument, OPT_DISPLAY, RUN },
     { "vnc", required_argument, OPT_VNC, RUN },
     { "accel", required_argument, OPT_ACCEL, RUN },
-    { "no-network", no_argument, OPT_NO_NETWORK, RUN },
+    { "network", no_argument, OPT_NETWORK, RUN },
+    { "no-network", no_argument, OPT_NO_NETWORK, RUN | ON(TRUST_ADD) },
     { "forward", required_argument, OPT_FORWARD, RUN },
     { "memory", required_argument, OPT_MEMORY, RUN },
     { "cpus", required_argument, OPT_CPUS, RUN },
@@ -74,12 +80,14 @@ static const struct entry {
     { "stats", required_argument, OPT_STATS, NETWORK },
     { "trust", required_argument, OPT_TRUST, IMAGES },
     { "allow-unsigned", no_argument, OPT_ALLOW_UNSIGNED, IMAGES },
+    { "allow-older", no_argument, OPT_ALLOW_OLDER, IMAGES },
+    { "name", required_argument, OPT_NAME, ON(TRUST_ADD) },
     { "ca-cert", required_argument, OPT_CA_CERT, NETWORK },
     { "insecure", no_argument, OPT_INSECURE, NETWORK },
     { "cache-dir", required_argument, OPT_CACHE_DIR, NETWORK | CACHE },
     { "cache-size", required_argument, OPT_CACHE_SIZE, NETWORK | CACHE },
     { "no-cache", no_argument, OPT_NO_CACHE, IMAGES | ON(INFO) },
-    { "json", no_argument, OPT_JSON, ON(INFO) | CACHE },
+    { "json", no_argument, OPT_JSON, ON(INFO) | ON(TRUST_LIST) | ON(TRUST_SHOW) | CACHE },
     { "ready-fd", required_argument, OPT_READY_FD, ON(MOUNT) },
     { "progress-fd", required_argument, OPT_PROGRESS_FD, ANY },
     { "verbose", no_argument, 'v', ANY },
@@ -145,6 +153,9 @@ static int apply_machine(struct nx_options *options, int id, const char *arg, st
         return nx_parse_vnc(arg, options->vnc, err);
     case OPT_ACCEL:
         return nx_accel_parse(arg, &options->accel, err);
+    case OPT_NETWORK:
+        options->network = true;
+        return 0;
     case OPT_NO_NETWORK:
         options->no_network = true;
         return 0;
@@ -208,6 +219,12 @@ static int apply_source(struct nx_options *options, int id, const char *arg, str
         return nx_trust_add(&options->trust, arg, err);
     case OPT_ALLOW_UNSIGNED:
         options->trust.allow_unsigned = true;
+        return 0;
+    case OPT_ALLOW_OLDER:
+        options->trust.allow_older = true;
+        return 0;
+    case OPT_NAME:
+        options->name = arg;
         return 0;
     case OPT_CA_CERT:
         options->http.ca_file = arg;
@@ -313,6 +330,33 @@ static int parse_cache_verb(int n, char **words, struct nx_options *options, str
                     : 0;
 }
 
+static int parse_trust_verb(int n, char **words, struct nx_options *options, struct nx_error *err)
+{
+    static const struct {
+        const char *name;
+        enum nx_verb verb;
+        const char *arg;
+    } verbs[] = { { "list", NX_VERB_TRUST_LIST, NULL },
+                  { "show", NX_VERB_TRUST_SHOW, "KEY|URL" },
+                  { "add", NX_VERB_TRUST_ADD, "KEY" },
+                  { "remove", NX_VERB_TRUST_REMOVE, "KEY|URL" },
+                  { "import", NX_VERB_TRUST_IMPORT, "FILE" } };
+    if (n == 0)
+        return nx_fail(err, NX_ERR_USAGE, "trust: list, show, add, remove or import?");
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        if (strcmp(words[0], verbs[i].name) != 0)
+            continue;
+        if (n - 1 != (verbs[i].arg ? 1 : 0))
+            return nx_fail(err, NX_ERR_USAGE, "trust %s: needs %s", words[0],
+                           verbs[i].arg ? verbs[i].arg : "no argument");
+        options->verb = verbs[i].verb;
+        options->signer = words[n - 1];
+        return 0;
+    }
+    return nx_fail(err, NX_ERR_USAGE, "trust: '%s' is not list, show, add, remove or import",
+                   words[0]);
+}
+
 /* The words that are no options: a verb with its arguments, or a location to boot. */
 static int parse_words(int n, char **words, struct nx_options *options, struct nx_error *err)
 {
@@ -328,6 +372,8 @@ static int parse_words(int n, char **words, struct nx_options *options, struct n
         return nx_fail(err, NX_ERR_USAGE, "which machine?  Name a URL or a file");
     if (strcmp(words[0], "cache") == 0)
         return parse_cache_verb(n - 1, words + 1, options, err);
+    if (strcmp(words[0], "trust") == 0)
+        return parse_trust_verb(n - 1, words + 1, options, err);
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (strcmp(words[0], verbs[i].name) != 0)
             continue;
@@ -353,9 +399,12 @@ static int check_fitting(const struct nx_options *options, uint64_t seen, struct
             return nx_fail(err, NX_ERR_USAGE, "--%s means nothing here", table[i].name);
     if (options->cold && options->no_cold)
         return nx_fail(err, NX_ERR_USAGE, "--cold and --no-cold exclude each other");
+    if (options->network && options->no_network)
+        return nx_fail(err, NX_ERR_USAGE, "--network and --no-network exclude each other");
     if (options->until_settled && !options->record_file)
         return nx_fail(err, NX_ERR_USAGE, "--until=settled needs --record");
-    if (options->offline && !options->cache_dir && nx_http_is_url(options->location))
+    if (options->offline && !options->cache_dir && options->location &&
+        nx_http_is_url(options->location))
         return nx_fail(err, NX_ERR_USAGE, "--offline needs the cache, and there is none");
     if (options->verb == NX_VERB_PULL && !options->cache_dir)
         return nx_fail(err, NX_ERR_USAGE,

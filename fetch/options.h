@@ -19,6 +19,11 @@ enum nx_verb {
     NX_VERB_INFO,
     NX_VERB_PULL,
     NX_VERB_MOUNT,
+    NX_VERB_TRUST_LIST,
+    NX_VERB_TRUST_SHOW,
+    NX_VERB_TRUST_ADD,
+    NX_VERB_TRUST_REMOVE,
+    NX_VERB_TRUST_IMPORT,
     NX_VERB_CACHE_SHOW,
     NX_VERB_CACHE_PRUNE,
     NX_VERB_CACHE_CLEAR,
@@ -32,12 +37,15 @@ struct nx_options {
     enum nx_verb verb;
     const char *location;
     const char *mount_dir;
-    uint64_t prune_to; /* bytes */
+    const char *signer; /* trust: a key's file, a fingerprint, or a URL */
+    const char *name;   /* trust add: how the user calls him; NULL: not at all */
+    uint64_t prune_to;  /* bytes */
 
     struct nx_serial serial; /* NX_SERIAL_NULL: not asked for */
     const char *display;     /* QEMU's -display, or NULL */
     char vnc[80];            /* QEMU's -vnc, or "" */
     enum nx_accel accel;
+    bool network; /* even for a signer whom the user has trusted without */
     bool no_network;
     struct nx_forward forwards[NX_FORWARDS_MAX];
     unsigned n_forwards;

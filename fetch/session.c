@@ -355,8 +355,8 @@ int nx_session_open(struct nx_session *session, const struct nx_options *options
 int nx_session_trust(struct nx_session *session, const char *summary, struct nx_error *err)
 {
     allow_signals(true);
-    int ret =
-        nx_trust_settle(&session->options->trust, session->location, session->head, summary, err);
+    int ret = nx_trust_settle(&session->options->trust, session->location, session->head, summary,
+                              &session->no_network, err);
     allow_signals(false);
     return ret;
 }

@@ -46,6 +46,7 @@ struct nx_session {
     bool ready, done;
     bool waits;               /* a read waits for the network */
     bool resumed;             /* for the statistics */
+    bool no_network;          /* the user lets none of this signer's machines on it */
     int state_fd;             /* a file in memory for the device state, or -1 */
     int record_fd;            /* a file in memory for the record, or -1 */
     struct nx_error no_state; /* why there is no device state; "" if there is one */
@@ -61,7 +62,7 @@ struct nx_session {
 int nx_session_open(struct nx_session *session, const struct nx_options *options,
                     enum nx_session_use use, const char *mount_dir, struct nx_error *err);
 
-/* May it run?  Asks the user where need be, see nx_trust_settle(). */
+/* May it run?  Asks the user where need be, see nx_trust_settle(); sets no_network. */
 int nx_session_trust(struct nx_session *session, const char *summary, struct nx_error *err);
 
 /* Let the engine go on; NX_USE_IMAGES: wait until the images can be read, and, with NX_GO_RESUME, the

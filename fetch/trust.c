@@ -2,11 +2,14 @@
 #include "fetch/trust.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
+#include "common/plain.h"
 
 static void fingerprint_of(const struct nx_key *key, struct nx_digest *ret_digest)
 {
@@ -72,57 +75,136 @@ int nx_trust_check_pins(const struct nx_location *location, const struct nx_head
     return 0;
 }
 
-static enum nx_trust_verdict refuse_unnamed(const struct nx_location *location,
-                                            const struct nx_head *head, struct nx_error *err)
+/* ---- reasons to refuse ---- */
+
+static int check_named(const struct nx_trust_policy *policy, const struct nx_location *location,
+                       const struct nx_head *head, struct nx_error *err)
 {
     char name[512], found[80];
-    nx_fail(err, NX_ERR_TRUST, "%s: %s, which no --trust names", nx_location_name(location, name),
-            signed_by(head->signer, found));
-    return NX_TRUST_NO;
+    if (names_signer(policy, head->signer))
+        return 0;
+    return nx_fail(err, NX_ERR_TRUST, "%s: %s, which no --trust names",
+                   nx_location_name(location, name), signed_by(head->signer, found));
 }
 
-static enum nx_trust_verdict refuse_unsigned(const struct nx_location *location,
-                                             struct nx_error *err)
+static int check_expiry(const struct nx_trust_policy *policy, const struct nx_location *location,
+                        const struct nx_head *head, const char *now, struct nx_error *err)
 {
     char name[512];
-    nx_fail(err, NX_ERR_TRUST,
-            "%s: not signed, so anybody may have made it; to run it all the same: nxfetch "
-            "--allow-unsigned %s",
-            nx_location_name(location, name), location->text);
-    return NX_TRUST_NO;
+    const char *expires = head->manifest->expires;
+    if (!expires[0] || strcmp(now, expires) <= 0 || policy->allow_older)
+        return 0;
+    return nx_fail(err, NX_ERR_TRUST,
+                   "%s: expired at %s: its author wants it replaced by a newer version; to run it "
+                   "all the same: nxfetch --allow-older %s",
+                   nx_location_name(location, name), expires, location->text);
+}
+
+/* A file is the one that the user has chosen; a server may serve an old one for its holes. */
+static int check_rollback(const struct nx_trust_policy *policy, const struct nx_truststore *store,
+                          const struct nx_location *location, const struct nx_head *head,
+                          struct nx_error *err)
+{
+    char name[512], hex[NX_DIGEST_HEX];
+    const struct nx_manifest *manifest = head->manifest;
+    if (!head->signer || location->path || policy->allow_older)
+        return 0;
+    uint64_t seen =
+        nx_truststore_serial(store, nx_key_fingerprint(head->signer, hex), manifest->name);
+    if (manifest->serial >= seen)
+        return 0;
+    return nx_fail(err, NX_ERR_TRUST,
+                   "%s: version %" PRIu64 " of '%s', but its signer's version %" PRIu64
+                   " was run here before: the server offers an old one; to run it all the same: "
+                   "nxfetch --allow-older %s",
+                   nx_location_name(location, name), manifest->serial, manifest->name, seen,
+                   location->text);
+}
+
+static int check_url(const struct nx_truststore *store, const struct nx_location *location,
+                     const struct nx_head *head, struct nx_error *err)
+{
+    char name[512], found[80], hex[NX_DIGEST_HEX];
+    const char *before =
+        location->path ? NULL : nx_truststore_url(store, nx_location_name(location, name));
+    if (!before || (head->signer && strcmp(before, nx_key_fingerprint(head->signer, hex)) == 0))
+        return 0;
+    return nx_fail(
+        err, NX_ERR_TRUST,
+        "%s: ITS SIGNER HAS CHANGED: it is %s now, and was signed by %s when it ran here "
+        "before.  Somebody may have replaced it.  If its author says that this is "
+        "right: nxfetch trust remove %s",
+        name, signed_by(head->signer, found), before, name);
+}
+
+static int refuse_unsigned(const struct nx_location *location, struct nx_error *err)
+{
+    char name[512];
+    return nx_fail(err, NX_ERR_TRUST,
+                   "%s: not signed, so anybody may have made it; to run it all the same: nxfetch "
+                   "--allow-unsigned %s",
+                   nx_location_name(location, name), location->text);
+}
+
+/* The user has the file that names these very bytes.  A reference from the web pins, but vouches for
+ * nobody: who could forge one could forge both.
+ */
+static bool is_vouched_for(const struct nx_location *location, const struct nx_head *head)
+{
+    const struct nx_reference *reference = location->reference;
+    return head->signer && reference && location->reference_is_local && reference->pinned;
+}
+
+static bool is_trusted(const struct nx_truststore *store, const struct nx_head *head)
+{
+    char hex[NX_DIGEST_HEX];
+    struct nx_trusted ignored;
+    return head->signer &&
+           nx_truststore_signer(store, nx_key_fingerprint(head->signer, hex), &ignored);
 }
 
 enum nx_trust_verdict nx_trust_decide(const struct nx_trust_policy *policy,
+                                      const struct nx_truststore *store,
                                       const struct nx_location *location,
-                                      const struct nx_head *head, struct nx_error *err)
+                                      const struct nx_head *head, const char *now,
+                                      struct nx_error *err)
 {
-    const struct nx_reference *reference = location->reference;
-    if (nx_trust_check_pins(location, head, err) < 0)
+    if (nx_trust_check_pins(location, head, err) < 0 ||
+        (policy->n_signers && check_named(policy, location, head, err) < 0) ||
+        check_expiry(policy, location, head, now, err) < 0)
+        return NX_TRUST_NO;
+    if (is_vouched_for(location, head))
+        return NX_TRUST_YES;
+    if (check_rollback(policy, store, location, head, err) < 0)
         return NX_TRUST_NO;
     if (policy->n_signers)
-        return names_signer(policy, head->signer) ? NX_TRUST_YES
-                                                  : refuse_unnamed(location, head, err);
-    if (location->path)
         return NX_TRUST_YES;
-    /* A reference from the web pins, but vouches for nobody: who could forge one could forge both. */
-    if (reference && location->reference_is_local && (reference->pinned || reference->signer))
+    if (check_url(store, location, head, err) < 0)
+        return NX_TRUST_NO;
+    if (is_trusted(store, head))
+        return NX_TRUST_YES;
+    /* Who has a file and would run it unsigned need not be asked who has signed it. */
+    if (policy->allow_unsigned && (!head->signer || location->path))
         return NX_TRUST_YES;
     if (head->signer)
         return NX_TRUST_ASK;
-    return policy->allow_unsigned ? NX_TRUST_YES : refuse_unsigned(location, err);
+    refuse_unsigned(location, err);
+    return NX_TRUST_NO;
 }
+
+/* ---- asking ---- */
 
 /* The head's texts are a stranger's: nothing of them may move the cursor. */
 static void print_plain(const char *label, const char *text)
 {
-    fprintf(stderr, "  %-12s", label);
-    for (; *text; text++)
-        fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, stderr);
-    fputc('\n', stderr);
+    char plain[512];
+    snprintf(plain, sizeof plain, "%s", text);
+    fprintf(stderr, "  %-12s%s\n", label, nx_plain(plain));
 }
 
+/* *ret_always: for good */
 static int ask(const struct nx_location *location, const struct nx_head *head, const char *summary,
-               struct nx_error *err)
+               bool *ret_always, struct nx_error *err)
 {
     char name[512], hex[NX_DIGEST_HEX], line[16];
     fprintf(stderr, "A signer that is not known here offers this machine:\n");
@@ -130,36 +212,98 @@ static int ask(const struct nx_location *location, const struct nx_head *head, c
     print_plain("from", nx_location_name(location, name));
     print_plain("signer", nx_key_fingerprint(head->signer, hex));
     print_plain("it gets", summary);
-    fprintf(stderr, "Run it? [y/N] ");
+    fprintf(stderr, "Run it?  [o]nce, [a]lways what this signer has signed, or [N]ot: ");
     fflush(stderr);
     /* read(2), as stdio would retry after Ctrl-C's EINTR. */
     ssize_t n = read(STDIN_FILENO, line, sizeof line);
     if (n < 0 && errno == EINTR)
         return nx_fail(err, NX_ERR_CANCELLED, "interrupted");
-    if (n > 0 && (line[0] == 'y' || line[0] == 'Y'))
+    *ret_always = n > 0 && (line[0] == 'a' || line[0] == 'A');
+    if (*ret_always || (n > 0 && strchr("oOyY", line[0])))
         return 0;
     return nx_fail(err, NX_ERR_CANCELLED, "%s: not trusted", name);
 }
 
-int nx_trust_settle(const struct nx_trust_policy *policy, const struct nx_location *location,
-                    const struct nx_head *head, const char *summary, struct nx_error *err)
+static int refuse_stranger(const struct nx_location *location, const struct nx_head *head,
+                           struct nx_error *err)
 {
     char name[512], hex[NX_DIGEST_HEX];
-    nx_location_name(location, name);
-    switch (nx_trust_decide(policy, location, head, err)) {
-    case NX_TRUST_YES:
-        if (!head->signer)
-            nx_log(NX_LOG_NOTICE, "%s: not signed", name);
+    nx_key_fingerprint(head->signer, hex);
+    return nx_fail(err, NX_ERR_TRUST,
+                   "%s: signed by %s, who is not known here; to run it: nxfetch --trust %s %s; to "
+                   "trust this signer for good: nxfetch trust add %s",
+                   nx_location_name(location, name), hex, hex, location->text, hex);
+}
+
+static bool is_noted(const struct nx_truststore *store, const struct nx_location *location,
+                     const struct nx_head *head)
+{
+    char name[512], hex[NX_DIGEST_HEX];
+    const struct nx_manifest *manifest = head->manifest;
+    nx_key_fingerprint(head->signer, hex);
+    const char *signer = nx_truststore_url(store, nx_location_name(location, name));
+    return location->path || (signer && strcmp(signer, hex) == 0 &&
+                              nx_truststore_serial(store, hex, manifest->name) >= manifest->serial);
+}
+
+/* What has been allowed to run, for the next time. */
+static int note(struct nx_truststore *store, const struct nx_location *location,
+                const struct nx_head *head, bool always, struct nx_error *err)
+{
+    char name[512], hex[NX_DIGEST_HEX];
+    const struct nx_manifest *manifest = head->manifest;
+    const struct nx_trusted trusted = { .name = manifest->name };
+    nx_key_fingerprint(head->signer, hex);
+    if (!always && is_noted(store, location, head))
         return 0;
-    case NX_TRUST_ASK:
-        if (isatty(STDIN_FILENO) && isatty(STDERR_FILENO))
-            return ask(location, head, summary, err);
-        nx_key_fingerprint(head->signer, hex);
-        return nx_fail(err, NX_ERR_TRUST,
-                       "%s: signed by %s, who is not known here; to run it: nxfetch --trust %s %s",
-                       name, hex, hex, location->text);
-    case NX_TRUST_NO:
+    if (nx_truststore_lock(store, err) < 0 ||
+        (always && nx_truststore_add_signer(store, hex, &trusted, err) < 0))
+        return -1;
+    if (!location->path &&
+        (nx_truststore_note_url(store, nx_location_name(location, name), hex, err) < 0 ||
+         nx_truststore_note_serial(store, hex, manifest->name, manifest->serial, err) < 0))
+        return -1;
+    return nx_truststore_commit(store, err);
+}
+
+/* That it cannot be noted is no reason not to run. */
+static void note_or_warn(struct nx_truststore *store, const struct nx_location *location,
+                         const struct nx_head *head, bool always)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    if (note(store, location, head, always, &err) < 0)
+        nx_log(always ? NX_LOG_WARNING : NX_LOG_INFO, "%s: not noted for the next time", err.msg);
+}
+
+int nx_trust_settle(const struct nx_trust_policy *policy, const struct nx_location *location,
+                    const struct nx_head *head, const char *summary, bool *ret_no_network,
+                    struct nx_error *err)
+{
+    NX_AUTO_TRUSTSTORE struct nx_truststore store = NX_TRUSTSTORE_INIT;
+    char name[512], hex[NX_DIGEST_HEX], now[NX_UTC_SIZE];
+    bool always = false;
+    *ret_no_network = false;
+    if (nx_truststore_open(&store, err) < 0)
+        return -1;
+    switch (nx_trust_decide(policy, &store, location, head, nx_utc(time(NULL), now), err)) {
+    case NX_TRUST_YES:
         break;
+    case NX_TRUST_ASK:
+        if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+            return refuse_stranger(location, head, err);
+        if (ask(location, head, summary, &always, err) < 0)
+            return -1;
+        break;
+    case NX_TRUST_NO:
+        return -1;
     }
-    return -1;
+    if (!head->signer) {
+        nx_log(NX_LOG_NOTICE, "%s: not signed", nx_location_name(location, name));
+        return 0;
+    }
+    struct nx_trusted trusted;
+    if (nx_truststore_signer(&store, nx_key_fingerprint(head->signer, hex), &trusted))
+        *ret_no_network = trusted.no_network;
+    note_or_warn(&store, location, head, always);
+    return 0;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/plain.h"
 #include "common/progress.h"
 #include "fetch/session.h"
 #include "fetch/verbs.h"
@@ -14,10 +15,11 @@
 
 static void print_text(const char *label, const char *text)
 {
-    printf("%-13s", label);
-    for (; *text; text++)
-        putchar(*text == '\n' ? ' ' : (unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
-    putchar('\n');
+    char plain[NX_DESCRIPTION_MAX + 1];
+    snprintf(plain, sizeof plain, "%s", text);
+    for (char *newline = plain; (newline = strchr(newline, '\n'));)
+        *newline = ' ';
+    printf("%-13s%s\n", label, nx_plain(plain));
 }
 
 static void print_machine(const struct nx_machine *machine)
@@ -59,6 +61,8 @@ static void print_info(const struct nx_head *head, const struct nx_machine *mach
     if (manifest->description[0])
         print_text("description:", manifest->description);
     print_text("created:", manifest->created);
+    if (manifest->expires[0])
+        print_text("expires:", manifest->expires);
     print_text("by:", manifest->generator);
     printf("%-13s%" PRIu64 "\n", "serial:", manifest->serial);
     print_text("signer:", head->signer ? nx_key_fingerprint(head->signer, hex) : "none");
@@ -90,11 +94,12 @@ static json_t *info_json(const struct nx_session *session, const struct nx_machi
         json_pack("{s:s, s:s, s:i, s:I, s:b, s:i}", "type", machine->machine, "arch", machine->arch,
                   "cpus", (int)machine->cpus, "memory", (json_int_t)machine->memory, "uefi",
                   machine->uefi, "network_cards", (int)machine->n_nics);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s?, s:I, s:b, s:I, s:o, s:o}",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s, s:I, s:s, s:s?, s:I, s:b, s:I, s:o, s:o}",
                      "location", nx_location_name(session->location, name), "name", manifest->name,
-                     "description", manifest->description, "created", manifest->created,
-                     "generator", manifest->generator, "serial", (json_int_t)manifest->serial,
-                     "digest", nx_digest_hex(&head->manifest_digest, digest), "signer",
+                     "description", manifest->description, "created", manifest->created, "expires",
+                     manifest->expires[0] ? manifest->expires : NULL, "generator",
+                     manifest->generator, "serial", (json_int_t)manifest->serial, "digest",
+                     nx_digest_hex(&head->manifest_digest, digest), "signer",
                      head->signer ? nx_key_fingerprint(head->signer, signer) : NULL, "size",
                      (json_int_t)nx_manifest_end(manifest), "suspended", manifest->suspended,
                      "boot_set", (json_int_t)(manifest->boot_index + manifest->boot_chunks),

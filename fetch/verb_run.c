@@ -41,6 +41,7 @@
 #define QUIT_MS        1500 /* for QEMU to end by itself */
 #define QUIT_STUCK_MS  300  /* … when it stands still for a page of memory */
 #define SETTLE_MS      100  /* between two looks whether the machine has settled */
+#define SUMMARY_MAX    256  /* bytes */
 #define RETRY_WRITE_MS 5000 /* between two looks whether a full disk has room again */
 
 struct run {
@@ -82,14 +83,22 @@ static uint64_t memory_of(const struct run *run)
     return run->options->memory ? run->options->memory : run->machine->memory;
 }
 
+/* Whoever the user would let on the network at all. */
+static bool is_cut_off(const struct run *run)
+{
+    return run->options->no_network || (run->session.no_network && !run->options->network);
+}
+
 /* What a stranger's machine would get of this host. */
-static void summarize(const struct run *run, char text[static 128])
+static void summarize(const struct run *run, char text[static SUMMARY_MAX])
 {
     char memory[32];
     bool network = run->machine->n_nics > 0 && !run->options->no_network;
-    snprintf(text, 128, "%s of memory, %u CPU%s, %s", nx_human_bytes(memory_of(run), memory),
-             cpus_of(run), cpus_of(run) == 1 ? "" : "s",
-             network ? "the network, as a program of yours" : "no network");
+    bool resumes = run->session.head->manifest->suspended && !run->options->cold;
+    snprintf(text, SUMMARY_MAX, "%s of memory, %u CPU%s, %s; it %s",
+             nx_human_bytes(memory_of(run), memory), cpus_of(run), cpus_of(run) == 1 ? "" : "s",
+             network ? "the network, as a program of yours" : "no network",
+             resumes ? "resumes from its author's saved state" : "boots");
 }
 
 /* Bytes of memory that programs can have without swapping; 0 if unknown. */
@@ -171,6 +180,8 @@ static int decide(struct run *run, struct nx_error *err)
         return 0;
     if (options->memory || options->cpus)
         return go_cold(run, "--memory and --cpus change it", err);
+    if (!run->session.head->signer && !run->session.location->path)
+        return go_cold(run, "it is not signed, and a stranger's saved state is not loaded", err);
     const struct nx_image *memory = memory_image(run);
     if (!memory || memory->size != run->machine->memory)
         return go_cold(run, "its saved memory has another size than its domain says", err);
@@ -186,7 +197,7 @@ static int decide(struct run *run, struct nx_error *err)
 
 static int admit(struct run *run, struct nx_error *err)
 {
-    char summary[128];
+    char summary[SUMMARY_MAX];
     if (read_machine(run, err) < 0)
         return -1;
     run->program = nx_cmdline_program(run->machine);
@@ -293,7 +304,7 @@ static int build_command(struct run *run, struct nx_args *ret_args, struct nx_er
         .serial = types_itself(run) ? NX_SERIAL_FD : options->serial.kind,
         .serial_fd = run->vm.serial_fds[0],
         .serial_path = options->serial.path,
-        .no_network = options->no_network,
+        .no_network = is_cut_off(run),
         .forwards = forwards,
         .n_forwards = options->n_forwards,
         .memory = options->memory,

@@ -46,6 +46,8 @@ static int read_number(const xmlNode *parent, const char *name, uint64_t *ret_va
     if (read_text(parent, name, text, sizeof text, err) < 0)
         return -1;
     *ret_value = strtoull(text, NULL, 10); /* at most 19 digits */
+    if (*ret_value >= NX_PACKAGE_MAX)
+        return nx_fail(err, NX_ERR_FORMAT, "<%s>: %s is too large", name, text);
     return 0;
 }
 
@@ -114,6 +116,7 @@ static int read_all(const xmlNode *root, struct nx_manifest *m, struct nx_error 
     if (read_text(root, "name", m->name, sizeof m->name, err) < 0 ||
         read_text(root, "description", m->description, sizeof m->description, err) < 0 ||
         read_text(root, "created", m->created, sizeof m->created, err) < 0 ||
+        read_text(root, "expires", m->expires, sizeof m->expires, err) < 0 ||
         read_text(root, "generator", m->generator, sizeof m->generator, err) < 0 ||
         read_number(root, "serial", &m->serial, err) < 0 ||
         read_span(domain, &m->domain, err) < 0 ||
@@ -287,6 +290,7 @@ int nx_manifest_write(const struct nx_manifest *m, struct nx_buffer *buf, struct
         write_element(buf, "name", m->name, err) < 0 ||
         (m->description[0] && write_element(buf, "description", m->description, err) < 0) ||
         write_element(buf, "created", m->created, err) < 0 ||
+        (m->expires[0] && write_element(buf, "expires", m->expires, err) < 0) ||
         write_element(buf, "generator", m->generator, err) < 0 ||
         nx_buffer_printf(buf, err, "  <serial>%" PRIu64 "</serial>\n", m->serial) < 0 ||
         write_members(buf, m, err) < 0)

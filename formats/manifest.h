@@ -16,7 +16,7 @@
 #define NX_MANIFEST_MAX     (256 * 1024)        /* bytes */
 #define NX_DOMAIN_MAX       (1024 * 1024)       /* bytes of domain.xml */
 #define NX_DEVICE_STATE_MAX (UINT64_C(1) << 30) /* bytes, stored and raw */
-#define NX_PACKAGE_MAX      (UINT64_C(1) << 60) /* bytes: no offset or size reaches it */
+#define NX_PACKAGE_MAX      (UINT64_C(1) << 60) /* bytes: no number in a manifest reaches it */
 #define NX_IMAGES_MAX       64
 #define NX_IMAGE_SIZE_MAX   (UINT64_C(1) << 46) /* 64 TiB */
 #define NX_CHUNK_SIZE_MIN   4096
@@ -51,6 +51,7 @@ struct nx_manifest {
     char name[NX_NAME_MAX + 1];
     char description[NX_DESCRIPTION_MAX + 1]; /* "" if none */
     char created[32];                         /* "2026-11-21T01:02:03Z" */
+    char expires[32]; /* the same; "" if never: users are to have another version by then */
     char generator[64];
     uint64_t serial; /* grows with each version that an author publishes under a name */
 

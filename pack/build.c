@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/interrupt.h"
 #include "common/io.h"
 #include "common/log.h"
@@ -165,15 +166,15 @@ static int describe(struct build *b, struct nx_error *err)
     struct nx_manifest *m = b->manifest;
     const struct nx_domain *domain = &b->author.domain;
     const char *name = domain->title && *domain->title ? domain->title : domain->name;
-    time_t now;
+    time_t now = 0;
     if (creation_time(&now, err) < 0 ||
         set_text(m->name, sizeof m->name, "name", b->options->name, name, err) < 0 ||
         set_text(m->description, sizeof m->description, "description", b->options->description,
                  domain->description, err) < 0)
         return -1;
-    struct tm tm;
-    gmtime_r(&now, &tm);
-    strftime(m->created, sizeof m->created, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    nx_utc(now, m->created);
+    if (b->options->expires)
+        nx_utc(b->options->expires, m->expires);
     snprintf(m->generator, sizeof m->generator, "nxpack %s", NX_VERSION);
     m->serial = b->options->serial ? b->options->serial : (uint64_t)now;
     m->domain.size = domain->xml.len;

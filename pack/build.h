@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "common/error.h"
 #include "formats/key.h"
@@ -24,6 +25,7 @@ struct nx_build_options {
     const char *name;         /* NULL: the domain's title or name */
     const char *description;  /* NULL: the domain's, or none */
     uint64_t serial;          /* 0: the time of creation, in seconds since 1970 */
+    time_t expires;           /* users are to have another version by then; 0: never */
     int level;
     unsigned threads;
     uint32_t chunk_size;        /* of disks */

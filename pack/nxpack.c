@@ -27,6 +27,7 @@ static const struct {
 enum {
     OPT_DESCRIPTION = 256,
     OPT_SERIAL,
+    OPT_EXPIRES,
     OPT_LEVEL,
     OPT_CHUNK_SIZE,
     OPT_MEMORY,
@@ -43,6 +44,7 @@ static const struct option long_options[] = {
     { "name", required_argument, NULL, 'n' },
     { "description", required_argument, NULL, OPT_DESCRIPTION },
     { "serial", required_argument, NULL, OPT_SERIAL },
+    { "expires", required_argument, NULL, OPT_EXPIRES },
     { "level", required_argument, NULL, OPT_LEVEL },
     { "chunk-size", required_argument, NULL, OPT_CHUNK_SIZE },
     { "memory", required_argument, NULL, OPT_MEMORY },
@@ -69,6 +71,21 @@ static int set_chunk_size(const char *option, const char *text, uint32_t *ret_si
     if (size & (size - 1))
         return nx_fail(err, NX_ERR_USAGE, "%s %s: not a power of two", option, text);
     *ret_size = (uint32_t)size;
+    return 0;
+}
+
+/* A day, to its end, or a second; UTC. */
+static int set_expires(const char *text, time_t *ret_time, struct nx_error *err)
+{
+    struct tm tm = { .tm_hour = 23, .tm_min = 59, .tm_sec = 59 };
+    const char *end = strptime(text, "%Y-%m-%d", &tm);
+    if (end && *end)
+        end = strptime(end, "T%H:%M:%SZ", &tm);
+    time_t time = end && !*end ? timegm(&tm) : 0;
+    if (time <= 0 || tm.tm_year > 9999 - 1900)
+        return nx_fail(err, NX_ERR_USAGE,
+                       "--expires %s: not a date like 2027-12-31 or 2027-12-31T12:00:00Z", text);
+    *ret_time = time;
     return 0;
 }
 
@@ -105,7 +122,9 @@ static int take_option(struct arguments *args, int c, struct nx_error *err)
         args->build.description = optarg;
         return 0;
     case OPT_SERIAL:
-        return nx_cli_number("--serial", optarg, 1, INT64_MAX, &args->build.serial, err);
+        return nx_cli_number("--serial", optarg, 1, NX_PACKAGE_MAX - 1, &args->build.serial, err);
+    case OPT_EXPIRES:
+        return set_expires(optarg, &args->build.expires, err);
     case OPT_LEVEL:
         return set_level(optarg, &args->build.level, err);
     case OPT_CHUNK_SIZE:

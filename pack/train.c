@@ -56,7 +56,7 @@ static int make_command(const char *package, const char *record, unsigned second
     else
         nx_args_add(args, "--until=settled");
     static const char *const rest[] = { "--display=none", "--no-network", "--allow-unsigned",
-                                        "--quiet" };
+                                        "--allow-older", "--quiet" };
     for (size_t i = 0; i < sizeof rest / sizeof rest[0]; i++)
         nx_args_add(args, rest[i]);
     if (memory)

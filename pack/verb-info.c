@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "common/http.h"
+#include "common/plain.h"
 #include "common/progress.h"
 #include "formats/machine.h"
 #include "pack/cli.h"
@@ -67,19 +68,11 @@ static int read_info(const char *location, const char *ca_cert, struct info *inf
 
 /* ---- for people ---- */
 
-/* A stranger's text without what moves a terminal's cursor: C0, DEL, and C1 as UTF-8. */
 static void print_line(const char *label, const char *text)
 {
-    printf("%-13s", label);
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        if (*p < 0x20 || *p == 0x7f)
-            putchar(' ');
-        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
-            p++;
-        else
-            putchar(*p);
-    }
-    putchar('\n');
+    char plain[NX_DESCRIPTION_MAX + 1];
+    snprintf(plain, sizeof plain, "%s", text);
+    printf("%-13s%s\n", label, nx_plain(plain));
 }
 
 static void print_machine(const struct nx_machine *machine)
@@ -126,6 +119,8 @@ static void print_text(const struct info *info)
     snprintf(text, sizeof text, "%" PRIu64 ", created %s by %s", m->serial, m->created,
              m->generator);
     print_line("Serial:", text);
+    if (*m->expires)
+        print_line("Expires:", m->expires);
     print_line("Signed by:",
                info->head->signer ? nx_key_fingerprint(info->head->signer, hex) : "nobody");
     print_line("Manifest:", nx_digest_hex(&info->head->manifest_digest, hex));
@@ -170,10 +165,10 @@ static json_t *info_json(const struct info *info)
     const struct nx_key *signer = info->head->signer;
     char digest[NX_DIGEST_HEX], fingerprint[NX_DIGEST_HEX];
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:s?, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "name",
-        m->name, "description", m->description, "created", m->created, "generator", m->generator,
-        "serial", (json_int_t)m->serial, "signer",
-        signer ? nx_key_fingerprint(signer, fingerprint) : NULL, "manifest",
+        "{s:s, s:s, s:s, s:s?, s:s, s:I, s:s?, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
+        "name", m->name, "description", m->description, "created", m->created, "expires",
+        *m->expires ? m->expires : NULL, "generator", m->generator, "serial", (json_int_t)m->serial,
+        "signer", signer ? nx_key_fingerprint(signer, fingerprint) : NULL, "manifest",
         nx_digest_hex(&info->head->manifest_digest, digest), "suspended", (int)m->suspended,
         "device-state-size", m->suspended ? (json_int_t)m->device_state.size : (json_int_t)0,
         "boot-index-size", (json_int_t)m->boot_index, "boot-chunks-size",
