@@ -110,7 +110,7 @@ static int read_root(const char *path, json_t **ret_root, struct nx_error *err)
         *ret_root = NX_STEAL(root);
         return 0;
     }
-    if (path && errno != ENOENT)
+    if (path && errno != ENOENT && errno != ENOTDIR)
         return nx_fail_errno(err, "%s", path);
     *ret_root = empty();
     return *ret_root ? 0 : nx_fail(err, NX_ERR_SYSTEM, "trust store: no memory");

@@ -113,7 +113,7 @@ done
 refused 'a rotten chunk, pull' '.*/rotten.nxpk.*' "$BUILD/nxfetch" pull "$url/rotten.nxpk"
 
 # ---- trust ----
-refused 'a stranger' ".*/good.nxpk: signed by [0-9a-f]{64}, who is not known here; to run it: nxfetch --trust [0-9a-f]{64} .*/good.nxpk" \
+refused 'a stranger' ".*/good.nxpk: signed by [0-9a-f]{64}, who is not known here; to run it: nxfetch --trust [0-9a-f]{64} .*/good.nxpk; to trust this signer for good: nxfetch trust add [0-9a-f]{64}" \
     "${nxfetch[@]}" "$url/good.nxpk"
 refused 'another signer' ".*/other.nxpk: signed by [0-9a-f]{64}, which no --trust names" "${trusting[@]}" "$url/other.nxpk"
 refused 'another signer of a file' ".*/other.nxpk: signed by [0-9a-f]{64}, which no --trust names" "${trusting[@]}" "$WORK/www/other.nxpk"
@@ -155,7 +155,7 @@ halt
 
 # What a killed nxfetch leaves, its mount above all, the next one removes.
 new_cache
-boot "$WORK/www/good.nxpk"
+boot --trust "$TRUST" "$WORK/www/good.nxpk"
 deadline=$((SECONDS + 30))
 until grep -q ' runs' "$FETCH_LOG"; do
     [ $SECONDS -lt $deadline ] || die "it does not run: $(cat "$FETCH_LOG")"
@@ -164,7 +164,7 @@ done
 kill -KILL "$FETCH_PID"
 fetch_ended 10 2>/dev/null
 grep -qF " $WORK/" /proc/self/mounts || die "this test should find a mount that was left"
-"$BUILD/nxfetch" -q mount "$WORK/www/good.nxpk" "$WORK/home" >"$WORK/out" 2>&1 &
+"$BUILD/nxfetch" -q mount --trust "$TRUST" "$WORK/www/good.nxpk" "$WORK/home" >"$WORK/out" 2>&1 &
 FETCH_PID=$!
 until grep -q '^mounted' "$WORK/out"; do
     kill -0 "$FETCH_PID" 2>/dev/null || die "mount: $(cat "$WORK/out")"
@@ -174,7 +174,7 @@ cmp -s "$WORK/home/disk0" "$WORK/disk.raw" || die "mount shows another disk"
 umount "$WORK/home" || die "umount"
 fetch_ended 10
 same "the status after umount" "$FETCH_STATUS" 0
-boot "$WORK/www/good.nxpk"
+boot --trust "$TRUST" "$WORK/www/good.nxpk"
 until grep -q ' runs' "$FETCH_LOG"; do
     kill -0 "$FETCH_PID" 2>/dev/null || die "after a kill: $(cat "$FETCH_LOG")"
     sleep 0.1

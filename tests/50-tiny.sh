@@ -50,7 +50,7 @@ same "chunks fetched through the reference" "$(stat_of .chunks_fetched)" 0
 echo "reference: boots"
 
 new_cache
-boot "$PACKAGE"
+boot --trust "$TRUST" "$PACKAGE"
 reads_its_disk
 halt
 echo "local file: boots"
@@ -68,7 +68,7 @@ fi
 
 package two || die "packing two disks"
 new_cache
-boot "$PACKAGE"
+boot --trust "$TRUST" "$PACKAGE"
 talk 60 'expect:nxpk-second OK' 'expect:nxpk-guest ready' run:check-data
 power_off
 same "images in the package of two disks" "$(stat_of '.images | length')" 2

@@ -106,6 +106,7 @@ echo "$url"
 # A cache of its own, so that the first boot is a first one.
 export XDG_CACHE_HOME="$work/cache"
 mkdir "$XDG_CACHE_HOME"
+export XDG_CONFIG_HOME="$work/config" # and nothing is noted in yours
 step '4  booted from there:  nxfetch URL'
 boot first
 echo "$took"
