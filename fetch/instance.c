@@ -79,40 +79,24 @@ static char *overlay_path(void)
     return n < 0 ? NULL : path;
 }
 
-/* Remove the files in dir whose names open with prefix (NULL: all); folders in it are empty mount points. */
-static void remove_files(const char *dir, const char *prefix)
+static void remove_files(const char *dir)
 {
     NX_AUTO_DIR DIR *stream = opendir(dir);
-    if (!stream)
-        return;
     struct dirent *entry;
-    while ((entry = readdir(stream))) {
-        const char *name = entry->d_name;
-        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-            (prefix && strncmp(name, prefix, strlen(prefix)) != 0))
-            continue;
-        if (unlinkat(dirfd(stream), name, 0) < 0 && errno == EISDIR)
-            unlinkat(dirfd(stream), name, AT_REMOVEDIR);
-    }
+    while (stream && (entry = readdir(stream)))
+        if (unlinkat(dirfd(stream), entry->d_name, 0) < 0 && errno == EISDIR)
+            unlinkat(dirfd(stream), entry->d_name, AT_REMOVEDIR); /* neither . nor .. */
 }
 
-static void remove_overlays_of(const char *overlay_dir, const char *run_dir)
-{
-    const char *run = strrchr(run_dir, '/') + 1;
-    NX_AUTO_FREE char *exported = NULL;
-    if (asprintf(&exported, "%s/%s.images", overlay_dir, run) < 0) {
-        exported = NULL;
-        return;
-    }
-    remove_files(exported, NULL);
-    char prefix[64];
-    snprintf(prefix, sizeof prefix, "%s.", run);
-    remove_files(overlay_dir, prefix);
-}
-
+/* A run's folder: files, and images/ with no more than files. */
 static void remove_run(const char *dir)
 {
-    remove_files(dir, NULL);
+    NX_AUTO_FREE char *images = NULL;
+    if (asprintf(&images, "%s/images", dir) < 0)
+        images = NULL;
+    else
+        remove_files(images);
+    remove_files(dir);
     rmdir(dir);
 }
 
@@ -138,7 +122,7 @@ static void unmount_dead(const char *dir)
 }
 
 /* Remove the run at dir unless somebody holds its lock. */
-static void sweep_one(const char *dir, const char *overlay_dir)
+static void sweep_one(const char *dir)
 {
     NX_AUTO_FREE char *path = NULL;
     if (asprintf(&path, "%s/lock", dir) < 0) {
@@ -150,14 +134,11 @@ static void sweep_one(const char *dir, const char *overlay_dir)
         return;
     nx_log(NX_LOG_INFO, "%s: removing what an earlier run left", dir);
     unmount_dead(dir);
-    if (overlay_dir)
-        remove_overlays_of(overlay_dir, dir);
     remove_run(dir);
 }
 
 static void sweep(const char *base)
 {
-    NX_AUTO_FREE char *overlay_dir = overlay_path();
     NX_AUTO_DIR DIR *stream = opendir(base);
     struct dirent *entry;
     while (stream && (entry = readdir(stream))) {
@@ -167,39 +148,36 @@ static void sweep(const char *base)
         if (asprintf(&dir, "%s/%s", base, entry->d_name) < 0)
             dir = NULL;
         else
-            sweep_one(dir, overlay_dir);
+            sweep_one(dir);
     }
 }
 
 /* The lock says that the run lives; its descriptor is shared with the engine, so both must have ended. */
-static int lock_run(struct nx_instance *instance, struct nx_error *err)
+static int lock_run(struct nx_runfolder *folder, struct nx_error *err)
 {
-    NX_AUTO_FREE char *path = nx_instance_path(instance, "lock");
-    if (!path)
-        return nx_fail_errno(err, "%s", instance->dir);
-    instance->lock_fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (instance->lock_fd < 0 || flock(instance->lock_fd, LOCK_EX | LOCK_NB) < 0)
+    NX_AUTO_FREE char *path = NULL;
+    if (asprintf(&path, "%s/lock", folder->dir) < 0) {
+        path = NULL;
+        return nx_fail_errno(err, "%s", folder->dir);
+    }
+    folder->lock_fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (folder->lock_fd < 0 || flock(folder->lock_fd, LOCK_EX | LOCK_NB) < 0)
         return nx_fail_errno(err, "%s", path);
-    dprintf(instance->lock_fd, "%d\n", (int)getpid());
+    dprintf(folder->lock_fd, "%d\n", (int)getpid());
     return 0;
 }
 
-static int make_run(struct nx_instance *instance, struct nx_error *err)
+static int make_run(struct nx_runfolder *folder, struct nx_error *err)
 {
     NX_AUTO_FREE char *dir = NULL;
-    if (asprintf(&dir, "%s/" RUN_PREFIX "XXXXXX", instance->base) < 0) {
+    if (asprintf(&dir, "%s/" RUN_PREFIX "XXXXXX", folder->base) < 0) {
         dir = NULL;
-        return nx_fail_errno(err, "%s", instance->base);
+        return nx_fail_errno(err, "%s", folder->base);
     }
     if (!mkdtemp(dir))
         return nx_fail_errno(err, "%s", dir);
-    instance->dir = NX_STEAL(dir);
-    if (lock_run(instance, err) < 0)
-        return -1;
-    instance->images = nx_instance_path(instance, "images");
-    if (!instance->images || mkdir(instance->images, 0700) < 0)
-        return nx_fail_errno(err, "%s/images", instance->dir);
-    return 0;
+    folder->dir = NX_STEAL(dir);
+    return lock_run(folder, err);
 }
 
 /* Open and lock the base folder.  Whoever ends last removes it, so it may vanish while we wait. */
@@ -219,91 +197,96 @@ static int lock_base(const char *base, struct nx_error *err)
     }
 }
 
-int nx_instance_open(struct nx_instance *instance, struct nx_error *err)
+/* Remove what dead runs left in base (ours from now on; NULL: no memory), then make this run's folder in it. */
+static int open_folder(struct nx_runfolder *folder, char *base, struct nx_error *err)
 {
-    instance->base = base_path();
-    if (!instance->base)
+    folder->base = base;
+    if (!base)
         return nx_fail_errno(err, "run folder");
-    NX_AUTO_FD int base_fd = lock_base(instance->base, err);
+    NX_AUTO_FD int base_fd = lock_base(base, err);
     if (base_fd < 0)
         return -1;
-    sweep(instance->base);
-    return make_run(instance, err);
+    sweep(base);
+    return make_run(folder, err);
+}
+
+static void close_folder(struct nx_runfolder *folder)
+{
+    if (folder->dir) {
+        remove_run(folder->dir);
+        rmdir(folder->base); /* fails while there are other runs */
+    }
+    if (folder->lock_fd >= 0)
+        close(folder->lock_fd);
+    free(folder->base);
+    free(folder->dir);
+    *folder = (struct nx_runfolder){ .lock_fd = -1 };
+}
+
+int nx_instance_open(struct nx_instance *instance, struct nx_error *err)
+{
+    if (open_folder(&instance->run, base_path(), err) < 0)
+        return -1;
+    instance->images = nx_instance_path(instance, "images");
+    if (!instance->images || mkdir(instance->images, 0700) < 0)
+        return nx_fail_errno(err, "%s/images", instance->run.dir);
+    return 0;
 }
 
 char *nx_instance_path(const struct nx_instance *instance, const char *name)
 {
     char *path;
-    return asprintf(&path, "%s/%s", instance->dir, name) < 0 ? NULL : path;
+    return asprintf(&path, "%s/%s", instance->run.dir, name) < 0 ? NULL : path;
 }
 
-/* Find the folder for what is large, and make it. */
-static int need_overlay_dir(struct nx_instance *instance, struct nx_error *err)
+/* A path in the folder for what is large, which is made when it is first needed; to be freed. */
+static char *disk_path(struct nx_instance *instance, const char *name, const char *suffix,
+                       struct nx_error *err)
 {
-    if (instance->overlay_dir)
-        return 0;
-    NX_AUTO_FREE char *dir = overlay_path();
-    if (!dir)
-        return nx_fail_errno(err, "overlays");
-    if (make_path(dir, err) < 0)
-        return -1;
-    instance->overlay_dir = NX_STEAL(dir);
-    return 0;
-}
-
-/* OVERLAY-DIR/RUN.NAME */
-static char *overlay_name(const struct nx_instance *instance, const char *name)
-{
+    if (!instance->disk.dir) {
+        NX_AUTO_FREE char *base = overlay_path();
+        if (base && make_path(base, err) < 0)
+            return NULL;
+        if (open_folder(&instance->disk, NX_STEAL(base), err) < 0)
+            return NULL;
+    }
     char *path;
-    const char *run = strrchr(instance->dir, '/') + 1;
-    return asprintf(&path, "%s/%s.%s", instance->overlay_dir, run, name) < 0 ? NULL : path;
+    if (asprintf(&path, "%s/%s%s", instance->disk.dir, name, suffix) < 0) {
+        nx_fail_errno(err, "%s", instance->disk.dir);
+        return NULL;
+    }
+    return path;
 }
 
 int nx_instance_overlay(struct nx_instance *instance, const char *image, char **ret_path,
                         struct nx_error *err)
 {
-    char name[64];
-    snprintf(name, sizeof name, "%s.qcow2", image);
-    if (need_overlay_dir(instance, err) < 0)
-        return -1;
-    char *path = overlay_name(instance, name);
+    char *path = disk_path(instance, image, ".qcow2", err);
     if (!path)
-        return nx_fail_errno(err, "overlay");
+        return -1;
     *ret_path = path;
     return 0;
 }
 
 int nx_instance_export_dir(struct nx_instance *instance, char **ret_dir, struct nx_error *err)
 {
-    if (need_overlay_dir(instance, err) < 0)
+    NX_AUTO_FREE char *dir = disk_path(instance, "images", "", err);
+    if (!dir)
         return -1;
-    NX_AUTO_FREE char *dir = overlay_name(instance, "images");
-    if (!dir || mkdir(dir, 0700) < 0)
-        return nx_fail_errno(err, "%s: folder for the images", instance->overlay_dir);
+    if (mkdir(dir, 0700) < 0)
+        return nx_fail_errno(err, "%s: folder for the images", dir);
     *ret_dir = NX_STEAL(dir);
     return 0;
 }
 
 void nx_instance_remove_overlays(struct nx_instance *instance)
 {
-    if (!instance->overlay_dir)
-        return;
-    remove_overlays_of(instance->overlay_dir, instance->dir);
-    rmdir(instance->overlay_dir); /* fails while another run has one there */
+    close_folder(&instance->disk);
 }
 
 void nx_instance_close(struct nx_instance *instance)
 {
-    if (instance->dir) {
-        nx_instance_remove_overlays(instance);
-        remove_run(instance->dir);
-        rmdir(instance->base); /* fails while there are other runs */
-    }
-    if (instance->lock_fd >= 0)
-        close(instance->lock_fd);
-    free(instance->base);
-    free(instance->dir);
-    free(instance->images);
-    free(instance->overlay_dir);
-    *instance = (struct nx_instance)NX_INSTANCE_INIT;
+    close_folder(&instance->disk);
+    close_folder(&instance->run);
+    free(NX_STEAL(instance->images));
 }

@@ -1,32 +1,38 @@
 /* SPDX-License-Identifier: MIT */
-/* One run's own folder, and that nothing of it outlives the run.
+/* One run's own folders, and that nothing of them outlives the run.
  *
  *     $XDG_RUNTIME_DIR/nxpk/run-XXXXXX/        mode 0700 (without that variable: $TMPDIR/nxpk-UID/…)
  *         lock       locked while the run, or its engine, lives
  *         images/    the FUSE mount
  *         vars.fd    this run's UEFI variables
- *     $XDG_CACHE_HOME/nxpk/overlays/run-XXXXXX.disk0.qcow2      (else in /var/tmp/nxpk-UID)
- *     …/overlays/run-XXXXXX.images/        whole images, where there is no FUSE
+ *     $XDG_CACHE_HOME/nxpk/overlays/run-XXXXXX/      (else in /var/tmp/nxpk-UID)
+ *         lock
+ *         disk0.qcow2
+ *         images/    whole images, where there is no FUSE
  *
- * Overlays take the guest's writes, so they stand on a disk, where the other folder
+ * Overlays take the guest's writes, so they stand on a disk, where the first folder
  * is often in memory.  What a killed run left behind (nobody holds its lock) goes when the
- * next one starts.
+ * next one makes a folder beside it: each has a lock of its own, as a power cut leaves only the second.
  */
 #ifndef NX_FETCH_INSTANCE_H
 #define NX_FETCH_INSTANCE_H
 
 #include "common/error.h"
 
-struct nx_instance {
-    char *base;        /* the folder that holds all runs */
-    char *dir;         /* this run's; NULL when there is none */
-    char *images;      /* its mount point */
-    char *overlay_dir; /* where overlays go; NULL until one was asked for */
+struct nx_runfolder {
+    char *base; /* the folder that holds those of all runs */
+    char *dir;  /* this run's; NULL when there is none */
     int lock_fd;
 };
-#define NX_INSTANCE_INIT \
-    {                    \
-        .lock_fd = -1    \
+
+struct nx_instance {
+    struct nx_runfolder run;
+    struct nx_runfolder disk; /* for what is large; not there until it was asked for */
+    char *images;             /* the mount point */
+};
+#define NX_INSTANCE_INIT                                  \
+    {                                                     \
+        .run = { .lock_fd = -1 }, .disk = {.lock_fd = -1} \
     }
 
 /* Remove what dead runs left, then make this run's folder. */
@@ -42,10 +48,10 @@ int nx_instance_overlay(struct nx_instance *instance, const char *image, char **
 /* A folder on the disk for whole images, where FUSE cannot show them; it is made.  To be freed. */
 int nx_instance_export_dir(struct nx_instance *instance, char **ret_dir, struct nx_error *err);
 
-/* Remove this run's overlays and exported images.  QEMU keeps the ones that it has open, without a name. */
+/* Remove this run's overlays and exported images, with their folder.  QEMU keeps the ones that it has open, without a name. */
 void nx_instance_remove_overlays(struct nx_instance *instance);
 
-/* Remove the folder and all that is in it; the mount must be gone.  Harmless twice. */
+/* Remove the folders and all that is in them; the mount must be gone.  Harmless twice. */
 void nx_instance_close(struct nx_instance *instance);
 
 #endif
