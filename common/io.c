@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,6 +52,20 @@ int nx_write_full(int fd, const void *buf, size_t n, const char *name, struct nx
             return nx_fail_errno(err, "%s: writing", name);
         put += (size_t)r;
     }
+    return 0;
+}
+
+void nx_reserve_stdio(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* the lowest: fd */
+}
+
+int nx_flush_stdout(struct nx_error *err)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return nx_fail_errno(err, "standard output");
     return 0;
 }
 

@@ -19,6 +19,14 @@ int nx_pwrite_full(int fd, const void *buf, size_t n, uint64_t offset, const cha
                    struct nx_error *err);
 int nx_write_full(int fd, const void *buf, size_t n, const char *name, struct nx_error *err);
 
+/* First thing in main(): a standard descriptor that is closed must not become that of a file we open.  What is written to
+ * or read from it fails, as before.
+ */
+void nx_reserve_stdio(void);
+
+/* Have what was printed reach its file: a full disk or a broken pipe is an error. */
+int nx_flush_stdout(struct nx_error *err);
+
 /* The whole of a file, of at most max bytes, into *ret_buf (to be released by
  * the caller); a NUL byte follows the data that does not count in its len.
  */

@@ -4,6 +4,7 @@
 
 #include "common/embed.h"
 #include "common/interrupt.h"
+#include "common/io.h"
 #include "common/log.h"
 #include "common/progress.h"
 #include "fetch/options.h"
@@ -20,8 +21,9 @@ static int usage_error(const struct nx_error *err)
 
 static int print(const char *text)
 {
+    struct nx_error err = NX_ERROR_INIT;
     fputs(text, stdout);
-    return fflush(stdout) == 0 ? 0 : 1;
+    return nx_flush_stdout(&err) < 0 ? nx_log_failure(&err) : 0;
 }
 
 static void set_up(const struct nx_options *options)
@@ -62,6 +64,7 @@ int main(int argc, char **argv)
 {
     struct nx_error err = NX_ERROR_INIT;
     NX_AUTO_OPTIONS struct nx_options options;
+    nx_reserve_stdio();
     nx_log_set_program("nxfetch");
     if (nx_options_parse(argc, argv, &options, &err) < 0)
         return usage_error(&err);

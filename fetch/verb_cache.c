@@ -15,11 +15,10 @@
 /* Print and free a JSON object. */
 static int print_json(json_t *object, struct nx_error *err)
 {
-    int ret = json_dumpf(object, stdout, JSON_INDENT(2));
+    json_dumpf(object, stdout, JSON_INDENT(2));
     json_decref(object);
-    if (ret < 0 || putchar('\n') == EOF || fflush(stdout) != 0)
-        return nx_fail_errno(err, "standard output");
-    return 0;
+    putchar('\n');
+    return nx_flush_stdout(err);
 }
 
 static json_t *number(uint64_t value)
@@ -43,7 +42,7 @@ static int show(const struct nx_options *options, struct nx_cache *cache, struct
            " packages known\n",
            options->cache_dir, nx_human_bytes(usage.bytes, bytes),
            nx_human_bytes(usage.limit, limit), usage.segments, usage.entries, usage.heads);
-    return 0;
+    return nx_flush_stdout(err);
 }
 
 static int show_freed(const struct nx_options *options, uint64_t freed, struct nx_error *err)
@@ -52,7 +51,7 @@ static int show_freed(const struct nx_options *options, uint64_t freed, struct n
         return print_json(json_pack("{s:o}", "freed", number(freed)), err);
     char text[32];
     printf("%s removed\n", nx_human_bytes(freed, text));
-    return 0;
+    return nx_flush_stdout(err);
 }
 
 static int draw_verify(uint64_t done, uint64_t total, void *opaque)
@@ -81,7 +80,7 @@ static int verify(const struct nx_options *options, struct nx_cache *cache, stru
     if (verdict.bad)
         printf("; %" PRIu64 " were not, and will be fetched anew", verdict.bad);
     putchar('\n');
-    return 0;
+    return nx_flush_stdout(err);
 }
 
 int nx_verb_cache(const struct nx_options *options, struct nx_error *err)

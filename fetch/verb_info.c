@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/io.h"
 #include "common/plain.h"
 #include "common/progress.h"
 #include "fetch/session.h"
@@ -132,5 +133,5 @@ int nx_verb_info(const struct nx_options *options, struct nx_error *err)
         return -1;
     if (!options->json)
         print_info(session.head, machine);
-    return fflush(stdout) == 0 ? 0 : nx_fail_errno(err, "standard output");
+    return nx_flush_stdout(err);
 }

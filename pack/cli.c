@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/interrupt.h"
+#include "common/io.h"
 #include "common/log.h"
 #include "common/progress.h"
 #include "pack/passphrase.h"
@@ -17,6 +18,7 @@ static const char *help_text; /* set once, by nx_cli_start() */
 
 void nx_cli_start(const char *program, const char *help)
 {
+    nx_reserve_stdio();
     nx_log_set_program(program);
     help_text = help;
     nx_interrupt_install();
@@ -38,7 +40,7 @@ static int print(const char *text)
 {
     struct nx_error err = NX_ERROR_INIT;
     fputs(text, stdout);
-    return nx_cli_flush_stdout(&err) < 0 ? nx_log_failure(&err) : 0;
+    return nx_flush_stdout(&err) < 0 ? nx_log_failure(&err) : 0;
 }
 
 static int set_progress_fd(const char *text, struct nx_error *err)
@@ -139,12 +141,5 @@ int nx_cli_read_key(const char *path, bool private, struct nx_key **ret_key, str
         return nx_fail(err, NX_ERR_TRUST,
                        "%s: is a public key, which cannot sign: give the private one", path);
     *ret_key = NX_STEAL(key);
-    return 0;
-}
-
-int nx_cli_flush_stdout(struct nx_error *err)
-{
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return nx_fail_errno(err, "standard output");
     return 0;
 }

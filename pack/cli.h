@@ -52,7 +52,4 @@ int nx_cli_threads(const char *text, unsigned *ret_threads, struct nx_error *err
 /* Read a key of -k; a passphrase is asked for on the terminal. */
 int nx_cli_read_key(const char *path, bool private, struct nx_key **ret_key, struct nx_error *err);
 
-/* stdout has everything, or the failure is told. */
-int nx_cli_flush_stdout(struct nx_error *err);
-
 #endif

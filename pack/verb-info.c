@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "common/http.h"
+#include "common/io.h"
 #include "common/plain.h"
 #include "common/progress.h"
 #include "formats/machine.h"
@@ -198,7 +199,7 @@ static int show(const char *location, const char *ca_cert, bool json, struct nx_
         print_text(&info);
     nx_head_free(info.head);
     nx_machine_free(info.machine);
-    return ret < 0 ? -1 : nx_cli_flush_stdout(err);
+    return ret < 0 ? -1 : nx_flush_stdout(err);
 }
 
 int nx_verb_info(int argc, char **argv)

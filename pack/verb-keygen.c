@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/io.h"
 #include "common/log.h"
 #include "pack/cli.h"
 #include "pack/passphrase.h"
@@ -57,7 +58,7 @@ static int generate(const char *path, bool protect, struct nx_error *err)
     nx_log(NX_LOG_NOTICE, "%s: keep it secret; give %s to those who are to trust your packages",
            path, public);
     printf("%s\n", nx_key_fingerprint(key, text));
-    return nx_cli_flush_stdout(err);
+    return nx_flush_stdout(err);
 }
 
 int nx_verb_keygen(int argc, char **argv)

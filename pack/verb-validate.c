@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/io.h"
 #include "common/log.h"
 #include "pack/author.h"
 #include "pack/cli.h"
@@ -207,7 +208,7 @@ static int validate(const char *given, bool json, bool *ret_good, struct nx_erro
     json_decref(f.problems);
     json_decref(f.changes);
     json_decref(f.images);
-    return ret < 0 ? -1 : nx_cli_flush_stdout(err);
+    return ret < 0 ? -1 : nx_flush_stdout(err);
 }
 
 int nx_verb_validate(int argc, char **argv)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/io.h"
 #include "common/log.h"
 #include "common/progress.h"
 #include "formats/devicestate.h"
@@ -119,7 +120,7 @@ static int verify(const char *path, const char *key_path, unsigned threads, stru
     const struct nx_key *signer = reading.head->signer;
     printf("%s: whole, %s%s\n", path, signer ? "signed by " : "not signed",
            signer ? nx_key_fingerprint(signer, text) : "");
-    return nx_cli_flush_stdout(err);
+    return nx_flush_stdout(err);
 }
 
 int nx_verb_verify(int argc, char **argv)

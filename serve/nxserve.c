@@ -74,13 +74,6 @@ static int check_options(const struct options *opt, int n_dirs, struct nx_error 
     return 0;
 }
 
-static int flush_stdout(struct nx_error *err)
-{
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return nx_fail_errno(err, "standard output");
-    return 0;
-}
-
 /* "nxserve config SERVER" */
 static int print_config(int argc, char **argv)
 {
@@ -93,7 +86,7 @@ static int print_config(int argc, char **argv)
     if (nx_snippet_write(argv[1], &text, &err) < 0)
         return err.code == NX_ERR_USAGE ? usage_error(&err) : nx_log_failure(&err);
     fwrite(text.data, 1, text.len, stdout);
-    return flush_stdout(&err) < 0 ? nx_log_failure(&err) : 0;
+    return nx_flush_stdout(&err) < 0 ? nx_log_failure(&err) : 0;
 }
 
 /* Until Ctrl-C.  The signals are blocked all the time but while waiting, so that none can
@@ -156,12 +149,13 @@ static bool answer_option(int c, int *ret_status)
     if (c == '?')
         *ret_status = try_help(); /* getopt_long() has said what is wrong */
     else
-        *ret_status = flush_stdout(&err) < 0 ? nx_log_failure(&err) : 0;
+        *ret_status = nx_flush_stdout(&err) < 0 ? nx_log_failure(&err) : 0;
     return true;
 }
 
 int main(int argc, char **argv)
 {
+    nx_reserve_stdio();
     nx_log_set_program("nxserve");
     if (nx_cgi_is_request())
         return run_cgi();
