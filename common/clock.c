@@ -15,3 +15,9 @@ const char *nx_utc(time_t time, char text[static NX_UTC_SIZE])
         text[0] = 0;
     return text;
 }
+
+struct timespec nx_after_ms(int64_t ms)
+{
+    int64_t due = nx_now_ms() + ms;
+    return (struct timespec){ due / 1000, due % 1000 * 1000000 };
+}

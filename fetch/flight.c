@@ -392,12 +392,10 @@ static struct flight *join(struct nx_flights *flights, const struct nx_blob *blo
 static bool is_done_within(struct nx_flights *flights, const struct flight *flight,
                            unsigned seconds)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += seconds;
+    struct timespec until = nx_after_ms(seconds * INT64_C(1000));
     int rc = 0;
     while (!flight->done && !flights->stopping && rc != ETIMEDOUT)
-        rc = pthread_cond_timedwait(&flights->landing, &flights->lock, &until);
+        rc = pthread_cond_clockwait(&flights->landing, &flights->lock, CLOCK_MONOTONIC, &until);
     return flight->done || flights->stopping;
 }
 

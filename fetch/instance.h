@@ -30,9 +30,9 @@ struct nx_instance {
     struct nx_runfolder disk; /* for what is large; not there until it was asked for */
     char *images;             /* the mount point */
 };
-#define NX_INSTANCE_INIT                                  \
-    {                                                     \
-        .run = { .lock_fd = -1 }, .disk = {.lock_fd = -1} \
+#define NX_INSTANCE_INIT                                   \
+    {                                                      \
+        .run = { .lock_fd = -1 }, .disk = {.lock_fd = -1 } \
     }
 
 /* Remove what dead runs left, then make this run's folder. */

@@ -495,13 +495,11 @@ static void wake(struct nx_transfer *transfer, const struct nx_error *err)
 
 static bool is_done_within(struct waiter *waiter, int ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
+    struct timespec until = nx_after_ms(ms);
     pthread_mutex_lock(&waiter->lock);
     int rc = 0;
     while (!waiter->done && rc != ETIMEDOUT)
-        rc = pthread_cond_timedwait(&waiter->cond, &waiter->lock, &until);
+        rc = pthread_cond_clockwait(&waiter->cond, &waiter->lock, CLOCK_MONOTONIC, &until);
     bool done = waiter->done;
     pthread_mutex_unlock(&waiter->lock);
     return done;

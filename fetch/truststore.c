@@ -72,18 +72,15 @@ static bool is_sound(json_t *root)
         !json_is_object(json_object_get(root, "urls")) ||
         !json_is_object(json_object_get(root, "packages")))
         return false;
-    json_object_foreach(json_object_get(root, "signers"), key, value)
-        if (!is_fingerprint(key) || !signer_is_sound(value))
-            return false;
-    json_object_foreach(json_object_get(root, "urls"), key, value)
-        if (!url_is_sound(value))
-            return false;
-    json_object_foreach(json_object_get(root, "packages"), key, value) {
+    json_object_foreach(json_object_get(root, "signers"), key,
+                        value) if (!is_fingerprint(key) || !signer_is_sound(value)) return false;
+    json_object_foreach(json_object_get(root, "urls"), key,
+                        value) if (!url_is_sound(value)) return false;
+    json_object_foreach(json_object_get(root, "packages"), key, value)
+    {
         if (!is_fingerprint(key) || !json_is_object(value))
             return false;
-        json_object_foreach(value, name, package)
-            if (!package_is_sound(package))
-                return false;
+        json_object_foreach(value, name, package) if (!package_is_sound(package)) return false;
     }
     return true;
 }
@@ -103,8 +100,8 @@ static int read_root(const char *path, json_t **ret_root, struct nx_error *err)
         json_error_t why;
         if (nx_read_file(path, NX_TRUSTSTORE_MAX, &text, err) < 0)
             return -1;
-        NX_AUTO(json) json_t *root =
-            json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &why);
+        NX_AUTO(json)
+        json_t *root = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &why);
         if (!root || !is_sound(root))
             return not_understood(path, root ? "no trust store of version 1" : why.text, err);
         *ret_root = NX_STEAL(root);
@@ -206,11 +203,11 @@ static void drop_oldest(json_t *object)
     json_t *value;
     if (json_object_size(object) < NX_TRUSTSTORE_SEEN_MAX)
         return;
-    json_object_foreach(object, key, value)
-        if (!oldest || strcmp(seen_of(value), seen) < 0) {
-            oldest = key;
-            seen = seen_of(value);
-        }
+    json_object_foreach(object, key, value) if (!oldest || strcmp(seen_of(value), seen) < 0)
+    {
+        oldest = key;
+        seen = seen_of(value);
+    }
     json_object_del(object, oldest);
 }
 
@@ -251,15 +248,17 @@ bool nx_truststore_remove_signer(struct nx_truststore *store, const char *finger
     void *next;
     bool found = json_object_del(section(store, "signers"), fingerprint) == 0;
     found = json_object_del(section(store, "packages"), fingerprint) == 0 || found;
-    json_object_foreach_safe(section(store, "urls"), next, url, seen)
-        if (strcmp(json_string_value(json_object_get(seen, "signer")), fingerprint) == 0)
-            found = json_object_del(section(store, "urls"), url) == 0 || found;
+    json_object_foreach_safe(
+        section(store, "urls"), next, url,
+        seen) if (strcmp(json_string_value(json_object_get(seen, "signer")), fingerprint) == 0)
+        found = json_object_del(section(store, "urls"), url) == 0 || found;
     return found;
 }
 
 const char *nx_truststore_url(const struct nx_truststore *store, const char *url)
 {
-    return json_string_value(json_object_get(json_object_get(section(store, "urls"), url), "signer"));
+    return json_string_value(
+        json_object_get(json_object_get(section(store, "urls"), url), "signer"));
 }
 
 int nx_truststore_note_url(struct nx_truststore *store, const char *url, const char *fingerprint,

@@ -13,8 +13,8 @@
 #include "fetch/truststore.h"
 #include "fetch/verbs.h"
 
-#define IMPORT_MAX (4u << 20)         /* bytes of a list */
-#define PREFIX_MIN 8                  /* letters of a fingerprint that may stand for it */
+#define IMPORT_MAX (4u << 20)        /* bytes of a list */
+#define PREFIX_MIN 8                 /* letters of a fingerprint that may stand for it */
 #define NAME_SHOWN (NX_NAME_MAX + 1) /* bytes */
 
 static const char pem_begin[] = "-----BEGIN PUBLIC KEY-----";
@@ -37,7 +37,8 @@ static const char *by_prefix(const struct nx_truststore *store, const char *pref
     json_t *signer;
     if (strlen(prefix) < PREFIX_MIN)
         return NULL;
-    json_object_foreach(nx_truststore_signers(store), fingerprint, signer) {
+    json_object_foreach(nx_truststore_signers(store), fingerprint, signer)
+    {
         if (strncmp(fingerprint, prefix, strlen(prefix)) != 0)
             continue;
         if (found)
@@ -100,7 +101,8 @@ static int list(const struct nx_options *options, const struct nx_truststore *st
 {
     const char *fingerprint;
     json_t *signer, *signers = json_array();
-    json_object_foreach(nx_truststore_signers(store), fingerprint, signer) {
+    json_object_foreach(nx_truststore_signers(store), fingerprint, signer)
+    {
         if (options->json)
             json_array_append_new(signers, signer_json(store, fingerprint));
         else
@@ -119,9 +121,9 @@ static json_t *urls_of(const struct nx_truststore *store, const char *fingerprin
 {
     const char *url;
     json_t *seen, *urls = json_array();
-    json_object_foreach(nx_truststore_urls(store), url, seen)
-        if (strcmp(nx_truststore_url(store, url), fingerprint) == 0)
-            json_array_append_new(urls, json_string(url));
+    json_object_foreach(nx_truststore_urls(store), url,
+                        seen) if (strcmp(nx_truststore_url(store, url), fingerprint) == 0)
+        json_array_append_new(urls, json_string(url));
     return urls;
 }
 
@@ -135,8 +137,7 @@ static void print_seen(const struct nx_truststore *store, const char *fingerprin
     json_object_foreach(nx_truststore_packages(store, fingerprint), package, seen)
         printf("  has run here: %s, version %" PRIu64 "\n", plain_name(package, name),
                nx_truststore_serial(store, fingerprint, package));
-    json_array_foreach(urls, i, url)
-        printf("  from: %s\n", json_string_value(url));
+    json_array_foreach(urls, i, url) printf("  from: %s\n", json_string_value(url));
 }
 
 static int show(const struct nx_options *options, const struct nx_truststore *store,
@@ -219,8 +220,8 @@ static int import_keys(struct nx_truststore *store, const struct nx_buffer *file
     const char *at = (const char *)file->data;
     while ((at = memmem(at, (size_t)(end - at), pem_begin, strlen(pem_begin)))) {
         NX_AUTO_KEY struct nx_key *key = NULL;
-        size_t len = (size_t)(end - at) < NX_PUBLIC_PEM_SIZE ? (size_t)(end - at)
-                                                             : NX_PUBLIC_PEM_SIZE;
+        size_t len =
+            (size_t)(end - at) < NX_PUBLIC_PEM_SIZE ? (size_t)(end - at) : NX_PUBLIC_PEM_SIZE;
         if (nx_key_from_public_pem(at, len, &key, err) < 0)
             return nx_fail_while(err, "%s: the key at its byte %zu", path,
                                  (size_t)(at - (const char *)file->data));
@@ -249,8 +250,7 @@ static int import_signer(struct nx_truststore *store, const json_t *signer, cons
     const char *fingerprint = json_string_value(json_object_get(signer, "fingerprint"));
     const char *name = json_string_value(json_object_get(signer, "name"));
     struct nx_trusted trusted = { .name = name ? name : "",
-                                  .no_network =
-                                      json_is_false(json_object_get(signer, "network")) };
+                                  .no_network = json_is_false(json_object_get(signer, "network")) };
     struct nx_trusted before;
     struct nx_digest digest;
     if (!fingerprint || nx_digest_parse(fingerprint, &digest, NULL) < 0 ||
@@ -270,16 +270,15 @@ static int import_list(struct nx_truststore *store, const struct nx_buffer *file
     json_error_t why;
     json_t *signer;
     size_t i;
-    NX_AUTO(json) json_t *root =
-        json_loadb((const char *)file->data, file->len, JSON_REJECT_DUPLICATES, &why);
+    NX_AUTO(json)
+    json_t *root = json_loadb((const char *)file->data, file->len, JSON_REJECT_DUPLICATES, &why);
     const json_t *signers = json_object_get(root, "signers");
     if (!root)
         return nx_fail(err, NX_ERR_FORMAT, "%s:%d: %s", path, why.line, why.text);
     if (!json_is_array(signers))
         return nx_fail(err, NX_ERR_FORMAT, "%s: not what nxfetch trust list --json writes", path);
-    json_array_foreach(signers, i, signer)
-        if (import_signer(store, signer, path, err) < 0)
-            return -1;
+    json_array_foreach(signers, i,
+                       signer) if (import_signer(store, signer, path, err) < 0) return -1;
     return 0;
 }
 
