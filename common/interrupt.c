@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/interrupt.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <unistd.h>
@@ -32,4 +33,15 @@ bool nx_interrupted(void)
 int nx_check_interrupt(struct nx_error *err)
 {
     return interrupted ? nx_fail(err, NX_ERR_CANCELLED, "interrupted") : 0;
+}
+
+int nx_interrupt_wait(int fd, struct nx_error *err)
+{
+    struct pollfd pfd = { .fd = fd, .events = POLLIN };
+    sigset_t none;
+    sigemptyset(&none);
+    while (!interrupted)
+        if (ppoll(&pfd, 1, NULL, &none) > 0)
+            return 0;
+    return nx_check_interrupt(err);
 }

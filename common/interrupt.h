@@ -18,4 +18,9 @@ bool nx_interrupted(void);
 /* 0, or -1 with NX_ERR_CANCELLED ("interrupted") once a signal has come. */
 int nx_check_interrupt(struct nx_error *err);
 
+/* Wait until fd can be read; 0, or -1 as above.  The signals may be blocked: then one is taken only in here,
+ * and none can come between looking and waiting.
+ */
+int nx_interrupt_wait(int fd, struct nx_error *err);
+
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "fetch/trust.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/interrupt.h"
 #include "common/log.h"
 #include "common/plain.h"
 
@@ -214,10 +214,9 @@ static int ask(const struct nx_location *location, const struct nx_head *head, c
     print_plain("it gets", summary);
     fprintf(stderr, "Run it?  [o]nce, [a]lways what this signer has signed, or [N]ot: ");
     fflush(stderr);
-    /* read(2), as stdio would retry after Ctrl-C's EINTR. */
+    if (nx_interrupt_wait(STDIN_FILENO, err) < 0)
+        return -1;
     ssize_t n = read(STDIN_FILENO, line, sizeof line);
-    if (n < 0 && errno == EINTR)
-        return nx_fail(err, NX_ERR_CANCELLED, "interrupted");
     *ret_always = n > 0 && (line[0] == 'a' || line[0] == 'A');
     if (*ret_always || (n > 0 && strchr("oOyY", line[0])))
         return 0;
