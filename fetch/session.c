@@ -11,6 +11,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/progress.h"
@@ -58,26 +59,21 @@ static void write_stats(struct nx_session *session)
     }
 }
 
-static int take_stats(struct nx_session *session, struct nx_error *err)
+/* nx_channel_receive() has looked at what is in it, as at every payload here. */
+static void take_stats(struct nx_session *session)
 {
-    struct nx_stats stats;
-    if (session->payload.len != sizeof stats)
-        return nx_fail(err, NX_ERR_FORMAT, "the engine sent strange statistics");
-    memcpy(&stats, session->payload.data, sizeof stats);
-    if (stats.n_images > NX_IMAGES_MAX)
-        return nx_fail(err, NX_ERR_FORMAT, "the engine sent strange statistics");
-    session->stats = stats;
-    if (session->draws_boot && stats.boot_bytes) {
-        nx_progress_set_total(stats.boot_bytes);
-        nx_progress_update(stats.boot_have);
+    struct nx_stats *stats = &session->stats;
+    memcpy(stats, session->payload.data, sizeof *stats);
+    if (session->draws_boot && stats->boot_bytes) {
+        nx_progress_set_total(stats->boot_bytes);
+        nx_progress_update(stats->boot_have);
     } else if (session->draws_have) {
-        nx_progress_set_total(stats.total_bytes);
-        nx_progress_update(stats.have_bytes);
+        nx_progress_set_total(stats->total_bytes);
+        nx_progress_update(stats->have_bytes);
     } else {
-        nx_progress_update(stats.bytes);
+        nx_progress_update(stats->bytes);
     }
     write_stats(session);
-    return 0;
 }
 
 /* The payload as one printable line: it may carry a server's or an author's text. */
@@ -119,14 +115,10 @@ static void take_notice(struct nx_session *session)
 static int take_failure(struct nx_session *session, struct nx_error *err)
 {
     struct nx_error failure;
-    if (session->payload.len != sizeof failure)
-        return nx_fail(err, NX_ERR_FORMAT, "the engine failed and does not say why");
     memcpy(&failure, session->payload.data, sizeof failure);
-    failure.msg[sizeof failure.msg - 1] = 0;
     if (strcmp(failure.msg, session->held.msg) != 0)
         show_held(session);
-    bool known = failure.code > NX_OK && failure.code <= NX_ERR_CANCELLED;
-    return nx_fail(err, known ? failure.code : NX_ERR_SYSTEM, "%s", failure.msg);
+    return nx_fail(err, failure.code, "%s", failure.msg);
 }
 
 static int take_head(struct nx_session *session, struct nx_error *err)
@@ -152,7 +144,8 @@ static int take_message(struct nx_session *session, struct nx_error *err)
         session->ready = true;
         return 0;
     case NX_MSG_STATS:
-        return take_stats(session, err);
+        take_stats(session);
+        return 0;
     case NX_MSG_NOTICE:
         take_notice(session);
         return 0;
@@ -354,11 +347,8 @@ int nx_session_open(struct nx_session *session, const struct nx_options *options
 
 int nx_session_trust(struct nx_session *session, const char *summary, struct nx_error *err)
 {
-    allow_signals(true);
-    int ret = nx_trust_settle(&session->options->trust, session->location, session->head, summary,
-                              &session->no_network, err);
-    allow_signals(false);
-    return ret;
+    return nx_trust_settle(&session->options->trust, session->location, session->head, summary,
+                           &session->no_network, err);
 }
 
 int nx_session_go(struct nx_session *session, enum nx_go how, struct nx_error *err)
@@ -386,19 +376,25 @@ char *nx_session_image_path(const struct nx_session *session, const char *image)
 
 /* ---- closing ---- */
 
+static int left_ms(int64_t due)
+{
+    int64_t left = due - nx_now_ms();
+    return left > 0 ? (int)left : 0;
+}
+
 /* After QUIT the engine sends its last numbers and closes its end. */
-static void take_last_stats(struct nx_session *session)
+static void take_last_stats(struct nx_session *session, int64_t due)
 {
     struct nx_error ignored = NX_ERROR_INIT;
     struct pollfd fd = { .fd = session->engine.channel, .events = POLLIN };
     if (nx_session_tell(session, NX_MSG_QUIT, &ignored) < 0)
         return;
     int type = -1;
-    for (int n = 0; type != 0 && n < LAST_MESSAGES && poll(&fd, 1, ENGINE_STOP_MS) > 0; n++) {
+    for (int n = 0; type != 0 && n < LAST_MESSAGES && poll(&fd, 1, left_ms(due)) > 0; n++) {
         if (nx_channel_receive(fd.fd, &type, &session->payload, &ignored) < 0)
             return;
-        if (type == NX_MSG_STATS && take_stats(session, &ignored) < 0)
-            return;
+        if (type == NX_MSG_STATS)
+            take_stats(session);
     }
 }
 
@@ -407,8 +403,9 @@ void nx_session_stop_engine(struct nx_session *session)
     struct nx_error err = NX_ERROR_INIT;
     nx_progress_end();
     if (session->has_engine) {
-        take_last_stats(session);
-        nx_engine_stop(&session->engine, ENGINE_STOP_MS);
+        int64_t due = nx_now_ms() + ENGINE_STOP_MS;
+        take_last_stats(session, due);
+        nx_engine_stop(&session->engine, left_ms(due));
         session->has_engine = false;
         nx_session_set_state(session, "ended");
     }

@@ -38,11 +38,12 @@
 #include "formats/machine.h"
 #include "formats/record.h"
 
-#define QUIT_MS        1500 /* for QEMU to end by itself */
-#define QUIT_STUCK_MS  300  /* … when it stands still for a page of memory */
-#define SETTLE_MS      100  /* between two looks whether the machine has settled */
-#define SUMMARY_MAX    256  /* bytes */
-#define RETRY_WRITE_MS 5000 /* between two looks whether a full disk has room again */
+#define QUIT_MS       1500 /* for QEMU to end by itself */
+#define QUIT_STUCK_MS 300  /* … when it stands still for a page of memory */
+#define SETTLE_MS     100  /* between two looks whether the machine has settled */
+#define LOOK_MS       1000 /* between two looks whether QEMU should have answered by now */
+#define SUMMARY_MAX   256  /* bytes */
+#define START_SECONDS 60   /* that QEMU may take to run, if no read of its waits for the network */
 
 struct run {
     const struct nx_options *options;
@@ -322,8 +323,12 @@ static void log_command(const struct nx_args *args)
 }
 
 /* How long to wait for something to happen; -1: for ever. */
-static int watch_ms(const struct run *run)
+static int wait_ms(const struct run *run)
 {
+    if (!run->vm.running)
+        return LOOK_MS;
+    if (run->vm.no_space)
+        return nx_vm_retry_in(&run->vm);
     return run->options->until_settled || run->options->until_seconds ? SETTLE_MS : -1;
 }
 
@@ -331,17 +336,29 @@ static int watch_ms(const struct run *run)
 static int attend(struct run *run, struct nx_error *err)
 {
     struct pollfd fds[NX_VM_POLL_FDS];
-    bool was_full = run->vm.no_space;
-    int timeout = was_full ? RETRY_WRITE_MS : run->vm.running ? watch_ms(run) : -1;
     nx_vm_poll_fds(&run->vm, fds);
-    if (nx_session_poll(&run->session, fds, NX_VM_POLL_FDS, timeout, err) < 0)
+    if (nx_session_poll(&run->session, fds, NX_VM_POLL_FDS, wait_ms(run), err) < 0)
         return -1;
     if (nx_vm_handle(&run->vm, fds, err) < 0)
         return -1;
-    bool idle = true;
-    for (size_t i = 0; i < NX_VM_POLL_FDS; i++)
-        idle = idle && !fds[i].revents;
-    return was_full && idle && !run->vm.exited ? nx_vm_retry_writes(&run->vm, err) : 0;
+    return nx_vm_retry_writes(&run->vm, err);
+}
+
+/* Until the guest runs.  A QEMU that says nothing may wait for the network, or hang. */
+static int await_guest(struct run *run, struct nx_error *err)
+{
+    int64_t since = nx_now_ms();
+    while (!run->vm.running) {
+        if (attend(run, err) < 0)
+            return -1;
+        if (run->session.waits || run->session.stats.waiting)
+            since = nx_now_ms();
+        if (nx_now_ms() - since >= START_SECONDS * INT64_C(1000))
+            return nx_fail(err, NX_ERR_SYSTEM,
+                           "QEMU does not answer since %d s; -v -v shows how it is called",
+                           START_SECONDS);
+    }
+    return 0;
 }
 
 /* Start QEMU, and wait until the guest runs. */
@@ -361,14 +378,11 @@ static int start_once(struct run *run, struct nx_error *err)
     run->vm.incoming_fd = run->resume ? run->session.state_fd : -1;
     if (nx_vm_start(&run->vm, &args, run->options->serial.kind == NX_SERIAL_STDIO, err) < 0)
         return -1;
-    while (!run->vm.running) {
-        if (attend(run, err) == 0)
-            continue;
-        if (run->vm.exited && !run->resume && run->display.chosen && run->display.window)
-            nx_fail_while(err, "with a window (--display none does without)");
-        return -1;
-    }
-    return 0;
+    if (await_guest(run, err) == 0)
+        return 0;
+    if (run->vm.exited && !run->resume && run->display.chosen && run->display.window)
+        nx_fail_while(err, "with a window (--display none does without)");
+    return -1;
 }
 
 /* QEMU has ended before the guest ran: it has not taken the state, and nothing has changed. */

@@ -20,6 +20,8 @@
 
 #define KILLED_MS \
     300 /* that a killed QEMU gets to be gone, before the engine ends the reads that it may be in */
+#define RETRY_WRITE_MS 5000  /* between two looks whether a full disk has room again */
+#define FULL_ANEW_MS   60000 /* without a failed write: then a full disk is news again */
 
 enum { FD_PROCESS, FD_QMP, FD_STDERR, FD_SERIAL };
 
@@ -182,6 +184,17 @@ static void handle_migration(struct nx_vm *vm, const json_t *data)
         nx_qmp_send(vm->qmp, "cont", NULL, NULL, NULL);
 }
 
+/* Each retry may fail again: that is not told each time. */
+static void note_full(struct nx_vm *vm)
+{
+    int64_t now = nx_now_ms();
+    if (!vm->full_at || now - vm->full_at >= FULL_ANEW_MS)
+        nx_log(NX_LOG_WARNING, "the disk that takes the machine's writes is full: the machine "
+                               "is paused until there is room");
+    vm->full_at = now;
+    vm->no_space = true;
+}
+
 static void handle_event(struct nx_vm *vm, const struct nx_qmp_message *event)
 {
     if (strcmp(event->name, "SHUTDOWN") == 0) {
@@ -193,11 +206,8 @@ static void handle_event(struct nx_vm *vm, const struct nx_qmp_message *event)
     } else if (strcmp(event->name, "GUEST_PANICKED") == 0) {
         nx_log(NX_LOG_WARNING, "the guest's kernel has panicked");
     } else if (strcmp(event->name, "BLOCK_IO_ERROR") == 0) {
-        bool full = json_is_true(json_object_get(event->data, "nospace"));
-        if (full && !vm->no_space)
-            nx_log(NX_LOG_WARNING, "the disk that takes the machine's writes is full: the machine "
-                                   "is paused until there is room");
-        vm->no_space = vm->no_space || full;
+        if (json_is_true(json_object_get(event->data, "nospace")))
+            note_full(vm);
     } else if (strcmp(event->name, "MIGRATION") == 0) {
         handle_migration(vm, event->data);
     } else if (strcmp(event->name, "RESUME") == 0) {
@@ -343,9 +353,20 @@ int nx_vm_poke(struct nx_vm *vm, struct nx_error *err)
     return nx_qmp_send(vm->qmp, "send-key", key, NULL, err);
 }
 
+int nx_vm_retry_in(const struct nx_vm *vm)
+{
+    if (!vm->no_space || !vm->qmp)
+        return -1;
+    int64_t left = vm->full_at + RETRY_WRITE_MS - nx_now_ms();
+    return left > 0 ? (int)left : 0;
+}
+
 int nx_vm_retry_writes(struct nx_vm *vm, struct nx_error *err)
 {
-    return vm->qmp ? nx_qmp_send(vm->qmp, "cont", NULL, NULL, err) : 0;
+    if (nx_vm_retry_in(vm) != 0)
+        return 0;
+    vm->full_at = nx_now_ms();
+    return nx_qmp_send(vm->qmp, "cont", NULL, NULL, err);
 }
 
 /* ---- ending ---- */

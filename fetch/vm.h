@@ -32,6 +32,7 @@ struct nx_vm {
     bool shutdown;   /* the guest has shut itself down, or was asked to end */
     bool exited;     /* the process has ended; status says how */
     bool no_space;   /* the guest is paused, since its writes found no room */
+    int64_t full_at; /* nx_now_ms() when they last did, or were tried again; 0: never */
     int status;
     bool has_terminal; /* it is QEMU's for the serial port; terminal is how it was before */
     struct termios terminal;
@@ -69,7 +70,10 @@ int nx_vm_open_serial(struct nx_vm *vm, struct nx_error *err);
  */
 int nx_vm_poke(struct nx_vm *vm, struct nx_error *err);
 
-/* Let a guest that found no room go on: perhaps there is some by now. */
+/* Milliseconds until a guest that found no room should try again; -1: it has nothing to try. */
+int nx_vm_retry_in(const struct nx_vm *vm);
+
+/* Let it go on, if that is due: perhaps there is room by now. */
 int nx_vm_retry_writes(struct nx_vm *vm, struct nx_error *err);
 
 /* Ask QEMU to quit, and kill it if it has not within timeout_ms.  The machine is a throw-away one: its
