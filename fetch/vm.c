@@ -168,12 +168,20 @@ static void read_stderr(struct nx_vm *vm)
     vm->said[vm->said_len] = 0;
 }
 
+/* A line without the time and the program's name in front. */
+static const char *bare(const char *line)
+{
+    const char *name = strstr(line, "qemu-system-");
+    const char *colon = name ? strstr(name, ": ") : NULL;
+    return colon && colon < line + strcspn(line, "\n") ? colon + 2 : line;
+}
+
 static const char *last_words(struct nx_vm *vm)
 {
     while (vm->said_len && vm->said[vm->said_len - 1] == '\n')
         vm->said[--vm->said_len] = 0;
     const char *newline = strrchr(vm->said, '\n');
-    return newline ? newline + 1 : vm->said;
+    return bare(newline ? newline + 1 : vm->said);
 }
 
 /* The state was loaded: let the guest go on.  That it was not, QEMU says by its end. */
@@ -317,14 +325,6 @@ int nx_vm_handle(struct nx_vm *vm, const struct pollfd fds[static NX_VM_POLL_FDS
     if (fds[FD_QMP].revents && vm->qmp && handle_qmp(vm, err) < 0)
         return -1;
     return fds[FD_PROCESS].revents ? handle_exit(vm, err) : 0;
-}
-
-/* A line without the time and the program's name in front. */
-static const char *bare(const char *line)
-{
-    const char *name = strstr(line, "qemu-system-");
-    const char *colon = name ? strstr(name, ": ") : NULL;
-    return colon && colon < line + strcspn(line, "\n") ? colon + 2 : line;
 }
 
 const char *nx_vm_rejection(const struct nx_vm *vm, char text[static 256])

@@ -84,6 +84,14 @@ talk() {
         die "boot $BOOTS: talking to the guest"
 }
 
+# part NAME: the pid of nxfetch's child of that name: qemu, or nxfetch, which is the engine.
+part() {
+    local pid
+    for pid in $(cat "/proc/$FETCH_PID/task/$FETCH_PID/children" 2>/dev/null); do
+        case $(cat "/proc/$pid/comm" 2>/dev/null) in "$1"*) echo "$pid" ;; esac
+    done
+}
+
 # Seconds since boot, with one decimal.
 boot_seconds() {
     local us=$((${EPOCHREALTIME/./} - ${BOOT_START/./}))
@@ -103,7 +111,7 @@ fresh_stats() {
 # told SECONDS TEXT: wait until nxfetch has said it.
 told() {
     local deadline=$((SECONDS + $1))
-    until grep -q -- "$2" "$FETCH_LOG"; do
+    until grep -q -- "$2" "$FETCH_LOG" 2>/dev/null; do
         kill -0 "$FETCH_PID" 2>/dev/null && [ $SECONDS -lt $deadline ] || die "nxfetch does not say \"$2\": $(cat "$FETCH_LOG")"
         sleep 0.1
     done
@@ -166,4 +174,6 @@ nothing_left() {
     done
     left=$(find "$XDG_RUNTIME_DIR" "$TMPDIR" "$XDG_CACHE_HOME"/nxpk/overlays ! -type d 2>/dev/null)
     [ -z "$left" ] || die "files are left: $left"
+    left=$(find "$XDG_RUNTIME_DIR" "$TMPDIR" "$XDG_CACHE_HOME"/nxpk/overlays -name 'run-*' 2>/dev/null)
+    [ -z "$left" ] || die "folders are left: $left"
 }
