@@ -339,7 +339,8 @@ static int attend(struct run *run, struct nx_error *err)
     nx_vm_poll_fds(&run->vm, fds);
     if (nx_session_poll(&run->session, fds, NX_VM_POLL_FDS, wait_ms(run), err) < 0)
         return -1;
-    if (nx_vm_handle(&run->vm, fds, err) < 0)
+    if (nx_vm_handle(&run->vm, fds, err) < 0 ||
+        nx_vm_stand_still(&run->vm, run->session.waits, err) < 0)
         return -1;
     return nx_vm_retry_writes(&run->vm, err);
 }

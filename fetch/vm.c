@@ -353,9 +353,17 @@ int nx_vm_poke(struct nx_vm *vm, struct nx_error *err)
     return nx_qmp_send(vm->qmp, "send-key", key, NULL, err);
 }
 
+int nx_vm_stand_still(struct nx_vm *vm, bool still, struct nx_error *err)
+{
+    if (!vm->running || !vm->qmp || vm->stands == still)
+        return 0;
+    vm->stands = still;
+    return nx_qmp_send(vm->qmp, still ? "stop" : "cont", NULL, NULL, err);
+}
+
 int nx_vm_retry_in(const struct nx_vm *vm)
 {
-    if (!vm->no_space || !vm->qmp)
+    if (!vm->no_space || vm->stands || !vm->qmp)
         return -1;
     int64_t left = vm->full_at + RETRY_WRITE_MS - nx_now_ms();
     return left > 0 ? (int)left : 0;

@@ -31,6 +31,7 @@ struct nx_vm {
     bool up;         /* QEMU has made the machine, its images are open, and it answers */
     bool shutdown;   /* the guest has shut itself down, or was asked to end */
     bool exited;     /* the process has ended; status says how */
+    bool stands;     /* its clock is stopped: nx_vm_stand_still() */
     bool no_space;   /* the guest is paused, since its writes found no room */
     int64_t full_at; /* nx_now_ms() when they last did, or were tried again; 0: never */
     int status;
@@ -69,6 +70,12 @@ int nx_vm_open_serial(struct nx_vm *vm, struct nx_error *err);
  * whether the machine is there.
  */
 int nx_vm_poke(struct nx_vm *vm, struct nx_error *err);
+
+/* Stop the guest's clock, or let it go on, while a read of its waits for the network: else it would see its processors
+ * stuck and its disks silent for so long, and give some of them up.  QEMU itself waits for the read then, and
+ * answers only afterwards.
+ */
+int nx_vm_stand_still(struct nx_vm *vm, bool still, struct nx_error *err);
 
 /* Milliseconds until a guest that found no room should try again; -1: it has nothing to try. */
 int nx_vm_retry_in(const struct nx_vm *vm);

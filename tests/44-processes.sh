@@ -71,19 +71,19 @@ qemu() {
 real=$(command -v qemu-system-x86_64)
 PATH=$WORK/bin:$PATH
 qemu "exec $real \"\$@\" -device nx-unknown"
-boot "$PACKAGE"
+boot --trust "$TRUST" "$PACKAGE"
 ends 10 1 "QEMU has failed: -device nx-unknown: 'nx-unknown' is not a valid device model name"
 qemu "exec $real -machine none -accel nx-unknown"
-boot "$PACKAGE"
+boot --trust "$TRUST" "$PACKAGE"
 ends 10 1 'QEMU has failed: -accel nx-unknown: invalid accelerator nx-unknown'
 qemu 'exit 3'
-boot "$PACKAGE"
+boot --trust "$TRUST" "$PACKAGE"
 ends 10 1 'QEMU has failed: it does not say why'
 qemu "kill -SEGV \$\$"
-boot "$PACKAGE"
+boot --trust "$TRUST" "$PACKAGE"
 ends 10 1 'QEMU was killed by signal 11'
 qemu 'exec sleep 1000'
-boot --verbose "$PACKAGE"
+boot --trust "$TRUST" --verbose "$PACKAGE"
 until [ "$(part sleep)" ]; do
     kill -0 "$FETCH_PID" || die "it has ended: $(cat "$FETCH_LOG")"
     sleep 0.05

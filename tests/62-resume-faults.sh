@@ -58,7 +58,11 @@ sleep 0.3
 outage
 wait $talking || die "the guest did not go on"
 grep -q 'check-data OK' "$WORK/said" || die "its disk: $(cat "$WORK/said")"
-talk 30 'run:! dmesg | grep -iE "i/o error|ext4-fs error|bus error"' >/dev/null || die "the guest has seen an error"
+talk 30 'run:! dmesg | grep -iE "i/o error|ext4-fs error|bus error|lockup|blocked for more|stall"' >"$WORK/said" ||
+    die "the guest has noticed something: $(cat "$WORK/said")"
+# Its clock has stood still with it.
+up=$(talk 30 'run:cut -d . -f 1 /proc/uptime') was=$(cut -d . -f 1 <"$GUEST/notes/uptime")
+at_most "seconds that the guest has lived since it was saved" $((up - was)) $(($(boot_seconds | cut -d . -f 1) - 3 * OUTAGE + 30))
 halt
 
 # ---- for good, while a page of memory is waited for ----
