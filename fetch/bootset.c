@@ -71,8 +71,9 @@ static void count_them(const struct gather *gather, struct nx_report *report)
 static int want(struct gather *gather, uint64_t max, struct nx_report *report, struct nx_error *err)
 {
     const struct nx_manifest *manifest = gather->tree->manifest;
+    uint64_t left = manifest->boot_index;
     for (unsigned i = 0; i < manifest->n_images; i++)
-        if (nx_tree_boot(gather->tree, i, take_chunk, gather, err) < 0)
+        if (nx_tree_boot(gather->tree, i, take_chunk, gather, &left, err) < 0)
             return -1;
     if (gather->count == 0)
         return 0;

@@ -165,10 +165,13 @@ static int set_recorder(struct engine *engine, struct nx_error *err)
 {
     if (engine->config->record_fd < 0)
         return 0;
+    if (!engine->fuse) /* an export reads everything, and then the guest's reads are not seen */
+        return nx_fail(
+            err, NX_ERR_SYSTEM,
+            "what a machine uses can be recorded only where images can be mounted (FUSE)");
     if (nx_recorder_new(engine->opened.head->manifest, &engine->report, &engine->recorder, err) < 0)
         return -1;
-    if (engine->fuse) /* an export reads everything, and then the guest's reads are not seen */
-        nx_images_set_recorder(engine->images, engine->recorder);
+    nx_images_set_recorder(engine->images, engine->recorder);
     return 0;
 }
 
@@ -279,7 +282,8 @@ static void work_in_background(struct engine *engine)
 static int serve(struct engine *engine, struct nx_error *err)
 {
     if (engine->config->no_fuse_fetch_all &&
-        nx_export(engine->images, engine->config->export_dir, &engine->report, err) < 0)
+        nx_export(engine->images, engine->resume, engine->config->export_dir, &engine->report,
+                  err) < 0)
         return -1;
     if (engine->fuse)
         nx_fuse_show(engine->fuse, engine->opened.head->manifest, engine->images);

@@ -92,7 +92,7 @@ static int export_image(struct output *out, const char *dir, struct nx_error *er
     return write_image(out, err);
 }
 
-int nx_export(struct nx_images *images, const char *dir, struct nx_report *report,
+int nx_export(struct nx_images *images, bool memory, const char *dir, struct nx_report *report,
               struct nx_error *err)
 {
     const struct nx_manifest *manifest = nx_images_tree(images)->manifest;
@@ -101,9 +101,11 @@ int nx_export(struct nx_images *images, const char *dir, struct nx_report *repor
         return nx_fail_errno(err, "%s", dir);
     struct output out = { .images = images, .report = report, .buf = buf };
     for (unsigned i = 0; i < manifest->n_images; i++)
-        out.chunks_total += manifest->images[i].chunks;
+        if (memory || manifest->images[i].role != NX_IMAGE_MEMORY)
+            out.chunks_total += manifest->images[i].chunks;
     for (out.image = 0; out.image < manifest->n_images; out.image++)
-        if (export_image(&out, dir, err) < 0)
+        if ((memory || manifest->images[out.image].role != NX_IMAGE_MEMORY) &&
+            export_image(&out, dir, err) < 0)
             return -1;
     return 0;
 }

@@ -98,12 +98,17 @@ static int pull_leaf(struct gather *gather, unsigned image, const struct nx_leaf
 
 static int pull_image(struct gather *gather, unsigned image, struct nx_error *err)
 {
+    uint64_t left = gather->options->tree->manifest->index.size;
     for (uint64_t n = 0;;) {
         NX_AUTO_LEAF struct nx_leaf leaf = { 0 };
         if (nx_tree_next_leaf(gather->options->tree, image, n, &leaf, err) < 0)
             return -1;
         if (!leaf.page)
             return 0;
+        if (leaf.page->len > left)
+            return nx_fail(err, NX_ERR_FORMAT, "image %u: pages of its index come again and again",
+                           image);
+        left -= leaf.page->len;
         if (pull_leaf(gather, image, &leaf, err) < 0)
             return -1;
         n = leaf.first + NX_INDEX_FANOUT;

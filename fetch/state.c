@@ -60,15 +60,15 @@ static struct nx_bytes *from_file(const struct nx_state_sources *sources, struct
 }
 
 /* Ask each mirror once (each with the transport's tries). */
-static struct nx_bytes *from_network(const struct nx_state_sources *sources, struct nx_error *err)
+static struct nx_bytes *from_network(const struct nx_state_sources *sources,
+                                     enum nx_priority priority, struct nx_error *err)
 {
     const struct nx_span *span = &sources->manifest->device_state;
     struct nx_bytes *bytes = NULL;
     for (unsigned i = 0; !bytes && i < nx_transport_mirrors(sources->transport); i++) {
-        struct nx_transfer transfer = { .offset = span->offset,
-                                        .length = span->size,
-                                        .priority = NX_PRIORITY_DEMAND,
-                                        .mirror = i };
+        struct nx_transfer transfer = {
+            .offset = span->offset, .length = span->size, .priority = priority, .mirror = i
+        };
         if (nx_transport_fetch(sources->transport, &transfer, err) == 0 &&
             check(sources, transfer.http.body.data, err) == 0)
             bytes = copy(transfer.http.body.data, span->size);
@@ -77,7 +77,8 @@ static struct nx_bytes *from_network(const struct nx_state_sources *sources, str
     return bytes;
 }
 
-static struct nx_bytes *find(const struct nx_state_sources *sources, struct nx_error *err)
+static struct nx_bytes *find(const struct nx_state_sources *sources, enum nx_priority priority,
+                             struct nx_error *err)
 {
     const struct nx_digest *digest = &sources->manifest->device_state_digest;
     struct nx_bytes *bytes = sources->cache ? nx_cache_get(sources->cache, digest) : NULL;
@@ -85,7 +86,7 @@ static struct nx_bytes *find(const struct nx_state_sources *sources, struct nx_e
         return bytes;
     bytes = sources->fd >= 0 ? from_file(sources, err) : from_front(sources, err);
     if (!bytes && sources->transport)
-        bytes = from_network(sources, err);
+        bytes = from_network(sources, priority, err);
     if (bytes && sources->cache) /* that it cannot take it is said when it gets chunks */
         nx_cache_put(sources->cache, digest, bytes->data, bytes->len, NULL);
     return bytes;
@@ -93,7 +94,7 @@ static struct nx_bytes *find(const struct nx_state_sources *sources, struct nx_e
 
 int nx_state_keep(const struct nx_state_sources *sources, struct nx_error *err)
 {
-    NX_AUTO_BYTES struct nx_bytes *stored = find(sources, err);
+    NX_AUTO_BYTES struct nx_bytes *stored = find(sources, NX_PRIORITY_BACKGROUND, err);
     if (!stored)
         return -1;
     return nx_state_is_cached(sources)
@@ -111,7 +112,7 @@ static int to_file(const void *data, size_t len, void *opaque, struct nx_error *
 
 int nx_state_write(const struct nx_state_sources *sources, int out, struct nx_error *err)
 {
-    NX_AUTO_BYTES struct nx_bytes *stored = find(sources, err);
+    NX_AUTO_BYTES struct nx_bytes *stored = find(sources, NX_PRIORITY_DEMAND, err);
     if (!stored)
         return -1;
     if (stored->len != sources->manifest->device_state.size)

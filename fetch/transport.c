@@ -144,9 +144,9 @@ static void hasten(struct nx_transport *transport, const struct nx_transfer *tra
     const struct nx_http_options *options = transport->options;
     unsigned round = transfer->failures / transport->n_mirrors;
     pthread_mutex_lock(&transport->lock);
-    bool demand = transfer->priority == NX_PRIORITY_DEMAND;
+    bool background = transfer->priority == NX_PRIORITY_BACKGROUND;
     pthread_mutex_unlock(&transport->lock);
-    if (!demand || round > 1)
+    if (background || round > 1)
         return;
     long limit = DEMAND_STALL << round;
     if (!options->stall_timeout || limit < options->stall_timeout)

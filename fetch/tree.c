@@ -166,18 +166,26 @@ static void want_children(const struct nx_tree *tree, unsigned image, const stru
     nx_blobs_want(tree->blobs, blobs, count, NX_PRIORITY_BACKGROUND, NX_BLOBS_REQUEST_MAX);
 }
 
+static int come_again(struct nx_error *err)
+{
+    return nx_fail(err, NX_ERR_FORMAT, "pages of the index come again and again");
+}
+
 static int prefetch_below(const struct nx_tree *tree, unsigned image, const struct page *page,
-                          struct nx_error *err)
+                          uint64_t *left, struct nx_error *err)
 {
     if (page->level == 0)
         return 0;
+    if (page->bytes->len > *left)
+        return come_again(err);
+    *left -= page->bytes->len;
     want_children(tree, image, page);
     for (unsigned slot = 0; page->level > 1 && slot < NX_INDEX_FANOUT; slot++) {
         struct page child;
         if (get_child(tree, image, page, slot, &child, err) < 0)
             return -1;
         NX_AUTO_BYTES struct nx_bytes *child_bytes = child.bytes;
-        if (child.bytes && prefetch_below(tree, image, &child, err) < 0)
+        if (child.bytes && prefetch_below(tree, image, &child, left, err) < 0)
             return -1;
     }
     return 0;
@@ -189,7 +197,8 @@ int nx_tree_prefetch(const struct nx_tree *tree, unsigned image, struct nx_error
     if (get_root(tree, image, &root, err) < 0)
         return -1;
     NX_AUTO_BYTES struct nx_bytes *root_bytes = root.bytes;
-    return prefetch_below(tree, image, &root, err);
+    uint64_t left = tree->manifest->index.size;
+    return prefetch_below(tree, image, &root, &left, err);
 }
 
 static struct nx_blob chunk_blob(const struct nx_tree *tree, unsigned image,
@@ -201,11 +210,38 @@ static struct nx_blob chunk_blob(const struct nx_tree *tree, unsigned image,
                              .digest = entry->digest };
 }
 
-/* Recursion is bounded by NX_INDEX_LEVELS_MAX. */
-static int boot_below(const struct nx_tree *tree, unsigned image, const struct page *page,
-                      nx_chunk_fn *chunk, void *opaque, struct nx_error *err)
+struct boot_walk {
+    const struct nx_tree *tree;
+    unsigned image;
+    nx_chunk_fn *chunk;
+    void *opaque;
+    uint64_t *left; /* bytes of index that were not walked yet: a forged one leads in circles */
+};
+
+/* Have the children that the boot set needs come together: they stand side by side. */
+static void want_boot_children(const struct boot_walk *w, const struct page *page, uint64_t limit)
 {
+    struct nx_blob blobs[NX_INDEX_FANOUT];
+    struct nx_index_entry entry;
+    size_t count = 0;
+    for (unsigned slot = 0; slot < NX_INDEX_FANOUT; slot++)
+        if (nx_index_page_get(page->bytes->data, slot, &entry) && entry.offset <= limit &&
+            entry.size <= limit - entry.offset)
+            blobs[count++] = page_blob(w->tree, w->image, &entry);
+    nx_blobs_want(w->tree->blobs, blobs, count, NX_PRIORITY_DEMAND, NX_BLOBS_REQUEST_MAX);
+}
+
+/* Recursion is bounded by NX_INDEX_LEVELS_MAX. */
+static int boot_below(struct boot_walk *w, const struct page *page, struct nx_error *err)
+{
+    const struct nx_tree *tree = w->tree;
+    unsigned image = w->image;
     uint64_t limit = page->level ? tree->manifest->boot_index : tree->manifest->boot_chunks;
+    if (page->bytes->len > *w->left)
+        return come_again(err);
+    *w->left -= page->bytes->len;
+    if (page->level > 0)
+        want_boot_children(w, page, limit);
     for (unsigned slot = nx_index_page_next(page->bytes->data, 0); slot < NX_INDEX_FANOUT;
          slot = slot + 1 < NX_INDEX_FANOUT ? nx_index_page_next(page->bytes->data, slot + 1)
                                            : NX_INDEX_FANOUT) {
@@ -216,27 +252,28 @@ static int boot_below(const struct nx_tree *tree, unsigned image, const struct p
             continue;
         if (page->level == 0) {
             struct nx_blob blob = chunk_blob(tree, image, &entry);
-            if (chunk(&blob, opaque, err) < 0)
+            if (w->chunk(&blob, w->opaque, err) < 0)
                 return -1;
             continue;
         }
         if (get_child(tree, image, page, slot, &child, err) < 0)
             return -1;
         NX_AUTO_BYTES struct nx_bytes *child_bytes = child.bytes;
-        if (boot_below(tree, image, &child, chunk, opaque, err) < 0)
+        if (boot_below(w, &child, err) < 0)
             return -1;
     }
     return 0;
 }
 
 int nx_tree_boot(const struct nx_tree *tree, unsigned image, nx_chunk_fn *chunk, void *opaque,
-                 struct nx_error *err)
+                 uint64_t *left, struct nx_error *err)
 {
     struct page root;
     if (get_root(tree, image, &root, err) < 0)
         return -1;
     NX_AUTO_BYTES struct nx_bytes *root_bytes = root.bytes;
-    return boot_below(tree, image, &root, chunk, opaque, err);
+    struct boot_walk w = { tree, image, chunk, opaque, left };
+    return boot_below(&w, &root, err);
 }
 
 void nx_leaf_release(struct nx_leaf *leaf)

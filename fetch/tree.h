@@ -39,11 +39,12 @@ int nx_tree_next_leaf(const struct nx_tree *tree, unsigned image, uint64_t n,
 int nx_tree_prefetch(const struct nx_tree *tree, unsigned image, struct nx_error *err);
 
 /* The chunks of the boot set that are the image's: those which, with the pages on the way to them, lie within the first
- * boot_chunks and boot_index bytes.
+ * boot_chunks and boot_index bytes.  *left, which is boot_index for the first image, is what may still be walked of the index: honest pages
+ * lie side by side in it, forged ones may lead to the same pages again and again.
  */
 typedef int nx_chunk_fn(const struct nx_blob *blob, void *opaque, struct nx_error *err);
 int nx_tree_boot(const struct nx_tree *tree, unsigned image, nx_chunk_fn *chunk, void *opaque,
-                 struct nx_error *err);
+                 uint64_t *left, struct nx_error *err);
 
 void nx_leaf_release(struct nx_leaf *leaf);
 

@@ -349,7 +349,7 @@ static int attend(struct run *run, struct nx_error *err)
 static int await_guest(struct run *run, struct nx_error *err)
 {
     int64_t since = nx_now_ms();
-    while (!run->vm.running) {
+    while (!run->vm.running && !run->vm.exited) {
         if (attend(run, err) < 0)
             return -1;
         if (run->session.waits || run->session.stats.waiting)
@@ -359,7 +359,10 @@ static int await_guest(struct run *run, struct nx_error *err)
                            "QEMU does not answer since %d s; -v -v shows how it is called",
                            START_SECONDS);
     }
-    return 0;
+    /* Its window was closed, or somebody has ended it, while it loaded the state. */
+    return run->vm.running
+               ? 0
+               : nx_fail(err, NX_ERR_CANCELLED, "QEMU was ended before the machine ran");
 }
 
 /* Start QEMU, and wait until the guest runs. */
@@ -386,15 +389,22 @@ static int start_once(struct run *run, struct nx_error *err)
     return -1;
 }
 
-/* QEMU has ended before the guest ran: it has not taken the state, and nothing has changed. */
+/* Has QEMU not taken the state?  Then the guest has not run, and nothing has changed. */
+static bool is_rejected(const struct run *run, const struct nx_error *err)
+{
+    return run->resume && !run->vm.running && (run->vm.exited || run->vm.refused) &&
+           err->code != NX_ERR_CANCELLED;
+}
+
 static int start(struct run *run, struct nx_error *err)
 {
-    char why[256], reason[512];
+    char why[256], reason[sizeof err->msg];
     int ret = start_once(run, err);
-    if (ret == 0 || !run->resume || run->vm.running || !run->vm.exited)
+    if (ret == 0 || !is_rejected(run, err))
         return ret;
-    snprintf(reason, sizeof reason, "QEMU does not take the saved state: %s",
-             nx_vm_rejection(&run->vm, why));
+    snprintf(reason, sizeof reason, "QEMU does not take the saved state: %.512s",
+             run->vm.refused ? err->msg : nx_vm_rejection(&run->vm, why));
+    nx_vm_stop(&run->vm, QUIT_MS);
     nx_vm_reap(&run->vm);
     if (go_cold(run, reason, err) < 0)
         return -1;

@@ -255,6 +255,7 @@ static int handle_message(struct nx_vm *vm, const struct nx_qmp_message *message
             nx_log(NX_LOG_INFO, "QEMU: %s", message->name);
             return 0;
         }
+        vm->refused = true;
         return nx_fail(err, NX_ERR_SYSTEM, "QEMU: %s", message->name);
     case NX_QMP_EVENT:
         handle_event(vm, message);

@@ -30,6 +30,7 @@ struct nx_vm {
     bool running;    /* the guest runs, or boots */
     bool up;         /* QEMU has made the machine, its images are open, and it answers */
     bool shutdown;   /* the guest has shut itself down, or was asked to end */
+    bool refused;    /* it has answered with an error before the guest ran */
     bool exited;     /* the process has ended; status says how */
     bool stands;     /* its clock is stopped: nx_vm_stand_still() */
     bool no_space;   /* the guest is paused, since its writes found no room */

@@ -27,7 +27,7 @@ int nx_state_writer_new(int level, struct nx_state_writer **ret_writer, struct n
     NX_AUTO_STATE_WRITER struct nx_state_writer *writer = calloc(1, sizeof *writer);
     if (!writer || !(writer->ctx = ZSTD_createCCtx()))
         return nx_fail_errno(err, "device state");
-    nx_buffer_init(&writer->stored, NX_DEVICE_STATE_MAX);
+    nx_buffer_init(&writer->stored, NX_DEVICE_STATE_STORED_MAX);
     size_t code = ZSTD_CCtx_setParameter(writer->ctx, ZSTD_c_compressionLevel, level);
     if (ZSTD_isError(code))
         return fail_zstd(code, err);
@@ -81,7 +81,7 @@ int nx_state_writer_finish(struct nx_state_writer *writer, struct nx_buffer *ret
         return -1;
     *ret_stored = writer->stored;
     *ret_raw = writer->raw;
-    nx_buffer_init(&writer->stored, NX_DEVICE_STATE_MAX);
+    nx_buffer_init(&writer->stored, NX_DEVICE_STATE_STORED_MAX);
     return 0;
 }
 

@@ -185,7 +185,7 @@ static int check_spans(const struct nx_manifest *m, struct nx_error *err)
         bool here, may_be_empty;
     } members[] = {
         { "domain.xml", &m->domain, NX_DOMAIN_MAX, true, false },
-        { "device-state", &m->device_state, NX_DEVICE_STATE_MAX, m->suspended, false },
+        { "device-state", &m->device_state, NX_DEVICE_STATE_STORED_MAX, m->suspended, false },
         { "index", &m->index, NX_PACKAGE_MAX, true, false },
         { "chunks", &m->chunks, NX_PACKAGE_MAX, true, true },
     };

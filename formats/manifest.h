@@ -12,17 +12,18 @@
 #include "common/error.h"
 #include "formats/digest.h"
 
-#define NX_MANIFEST_VERSION 1
-#define NX_MANIFEST_MAX     (256 * 1024)        /* bytes */
-#define NX_DOMAIN_MAX       (1024 * 1024)       /* bytes of domain.xml */
-#define NX_DEVICE_STATE_MAX (UINT64_C(1) << 30) /* bytes, stored and raw */
-#define NX_PACKAGE_MAX      (UINT64_C(1) << 60) /* bytes: no number in a manifest reaches it */
-#define NX_IMAGES_MAX       64
-#define NX_IMAGE_SIZE_MAX   (UINT64_C(1) << 46) /* 64 TiB */
-#define NX_CHUNK_SIZE_MIN   4096
-#define NX_CHUNK_SIZE_MAX   (4 * 1024 * 1024)
-#define NX_NAME_MAX         256 /* bytes of name, UTF-8 */
-#define NX_DESCRIPTION_MAX  4096
+#define NX_MANIFEST_VERSION        1
+#define NX_MANIFEST_MAX            (256 * 1024)         /* bytes */
+#define NX_DOMAIN_MAX              (1024 * 1024)        /* bytes of domain.xml */
+#define NX_DEVICE_STATE_MAX        (UINT64_C(1) << 30)  /* bytes once decompressed */
+#define NX_DEVICE_STATE_STORED_MAX (UINT64_C(64) << 20) /* bytes */
+#define NX_PACKAGE_MAX             (UINT64_C(1) << 60) /* bytes: no number in a manifest reaches it */
+#define NX_IMAGES_MAX              64
+#define NX_IMAGE_SIZE_MAX          (UINT64_C(1) << 46) /* 64 TiB */
+#define NX_CHUNK_SIZE_MIN          4096
+#define NX_CHUNK_SIZE_MAX          (4 * 1024 * 1024)
+#define NX_NAME_MAX                256 /* bytes of name, UTF-8 */
+#define NX_DESCRIPTION_MAX         4096
 
 /* Bytes of the package file, from its first. */
 struct nx_span {

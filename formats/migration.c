@@ -13,8 +13,8 @@
 #include "common/buffer.h"
 #include "formats/chunk.h"
 
-#define WINDOW           (256 * 1024)  /* bytes */
-#define TAIL_MAX         (1024 * 1024) /* bytes of QEMU's own description at the stream's end */
+#define WINDOW           (256 * 1024)      /* bytes */
+#define TAIL_MAX         (8 * 1024 * 1024) /* bytes of QEMU's own description at the stream's end */
 #define BLOCKS_MAX       256
 #define TEXT_MAX         256        /* a counted string and its NUL */
 #define STREAM_MAGIC     0x5145564d /* "QEVM" */

@@ -62,14 +62,19 @@ struct walk {
     nx_chunk_visit_fn *visit;
     void *opaque;
     uint64_t chunks; /* seen so far */
+    uint64_t left; /* bytes of the index: forged pages may lead to the same ones again and again */
 };
 
-static int read_page(const struct walk *w, uint8_t *page, const struct nx_index_entry *entry,
+static int read_page(struct walk *w, uint8_t *page, const struct nx_index_entry *entry,
                      unsigned level, uint64_t first, struct nx_error *err)
 {
     const struct nx_reading *reading = w->reading;
     const struct nx_manifest *m = reading->head->manifest;
     uint64_t at = m->index.offset + entry->offset;
+    if (entry->size > w->left)
+        return nx_fail(err, NX_ERR_FORMAT, "%s: image %s: pages of its index come again and again",
+                       reading->name, w->image->name);
+    w->left -= entry->size;
     if (nx_pread_full(reading->fd, page, entry->size, at, reading->name, err) < 0)
         return -1;
     struct nx_digest digest;
@@ -109,7 +114,7 @@ static int walk(struct walk *w, const struct nx_index_entry *entry, unsigned lev
 int nx_reading_walk(const struct nx_reading *reading, const struct nx_image *image,
                     nx_chunk_visit_fn *visit, void *opaque, struct nx_error *err)
 {
-    struct walk w = { reading, image, visit, opaque, 0 };
+    struct walk w = { reading, image, visit, opaque, 0, reading->head->manifest->index.size };
     const struct nx_index_entry root = { image->root.offset, (uint32_t)image->root.size,
                                          image->root_digest };
     if (walk(&w, &root, nx_index_levels(nx_image_chunk_count(image)) - 1, 0, err) < 0)
@@ -137,7 +142,7 @@ int nx_reading_state(const struct nx_reading *reading, struct nx_buffer *ret_sta
 {
     const struct nx_manifest *m = reading->head->manifest;
     struct nx_digest digest;
-    nx_buffer_init(ret_state, NX_DEVICE_STATE_MAX);
+    nx_buffer_init(ret_state, NX_DEVICE_STATE_STORED_MAX);
     if (nx_buffer_reserve(ret_state, m->device_state.size, err) < 0 ||
         nx_pread_full(reading->fd, ret_state->data, m->device_state.size, m->device_state.offset,
                       reading->name, err) < 0)

@@ -51,11 +51,16 @@ static int exists(char *path, char **ret_path, struct nx_error *err)
 {
     if (!path)
         return nx_fail(err, NX_ERR_SYSTEM, "managed save: no memory");
-    if (access(path, F_OK) == 0)
-        *ret_path = path;
-    else
+    int missing = access(path, F_OK) == 0 ? 0 : errno;
+    int ret = 0;
+    if (missing && missing != ENOENT && missing != ENOTDIR)
+        ret = nx_fail_errno(err, "%s: perhaps a managed save (--no-memory packs the disks only)",
+                            path);
+    if (missing)
         free(path);
-    return 0;
+    else
+        *ret_path = path;
+    return ret;
 }
 
 int nx_suspended_find(const char *xml_path, const char *domain_name, char **ret_path,
@@ -66,7 +71,7 @@ int nx_suspended_find(const char *xml_path, const char *domain_name, char **ret_
         return 0;
     NX_AUTO_FREE char *real = realpath(xml_path, NULL);
     if (!real)
-        return nx_fail_errno(err, "%s", xml_path);
+        return 0; /* a pipe: it stands in no folder */
     char *path;
     if (asprintf(&path, "%.*ssave/%s.save", (int)(strrchr(real, '/') - real + 1), real,
                  domain_name) < 0)

@@ -195,12 +195,6 @@ struct relayout {
     unsigned image; /* that is being walked */
 };
 
-/* How many of the record's touches make the boot set: all of them. */
-static size_t boot_touches(const struct nx_record *record)
-{
-    return record->count;
-}
-
 static int take_chunk(uint64_t number, const struct nx_index_entry *entry, void *opaque,
                       struct nx_error *err)
 {
@@ -316,9 +310,12 @@ int nx_train_layout(const char *path, const struct nx_record *record, const stru
 {
     struct relayout r = { .reading = NX_READING_INIT, .records = NX_SPOOL_INIT };
     int ret = -1;
+    if (record->count == 0)
+        return nx_fail(err, NX_ERR_FORMAT, "%s: the machine has used nothing, says the record",
+                       path);
     if (nx_reading_open(&r.reading, path, err) == 0 &&
         nx_record_check(record, r.reading.head->manifest, "record", err) == 0 &&
-        nx_placement_new(record, boot_touches(record), &r.placement, err) == 0 &&
+        nx_placement_new(record, record->count, &r.placement, err) == 0 &&
         nx_spool_open(&r.records, out->path, err) == 0 && walk_images(&r, err) == 0 &&
         nx_placement_settle(r.placement, path, err) == 0)
         ret = write_anew(&r, key, out, err);

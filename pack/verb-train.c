@@ -2,6 +2,7 @@
 #include "pack/verbs.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "common/interrupt.h"
 #include "pack/cli.h"
@@ -42,19 +43,28 @@ static int check_signature(const struct training *t, const char *path, struct nx
     return 0;
 }
 
+/* A package that others may not read stays so. */
+static int keep_mode(const char *path, const struct nx_newfile *out, struct nx_error *err)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && fchmod(out->fd, st.st_mode & 07777) == 0
+               ? 0
+               : nx_fail_errno(err, "%s", path);
+}
+
 static int train(const struct training *t, const char *path, struct nx_error *err)
 {
     NX_AUTO_KEY struct nx_key *key = NULL;
     NX_AUTO_RECORD struct nx_record *record = NULL;
     NX_AUTO_NEWFILE struct nx_newfile out = NX_NEWFILE_INIT;
     if ((t->key_path && nx_cli_read_key(t->key_path, true, &key, err) < 0) ||
-        check_signature(t, path, err) < 0 || nx_newfile_open(&out, path, 0644, err) < 0)
+        check_signature(t, path, err) < 0 || nx_newfile_open(&out, path, 0600, err) < 0)
         return -1;
     int ret = t->from ? nx_train_read(t->from, path, &record, err)
                       : nx_train_run(path, (unsigned)t->seconds, &record, err);
     if (ret < 0 || nx_train_layout(path, record, key, &out, err) < 0 || nx_check_interrupt(err) < 0)
         return -1;
-    return nx_newfile_commit(&out, err);
+    return keep_mode(path, &out, err) < 0 ? -1 : nx_newfile_commit(&out, err);
 }
 
 /* 0, or -1 after a mistake. */

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/io.h"
 #include "common/log.h"
@@ -183,6 +184,9 @@ static int find_managed(const char *path, char **ret_path, struct nx_error *err)
     NX_AUTO_AUTHOR struct nx_author author = { 0 };
     struct nx_error ignored = NX_ERROR_INIT; /* examine() meets it again */
     *ret_path = NULL;
+    struct stat st;
+    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode)) /* a pipe can be read but once */
+        return 0;
     if (nx_suspended_is_save(path) || nx_author_read(&author, path, &ignored) < 0)
         return 0;
     if (nx_suspended_find(path, author.machine->name, ret_path, err) < 0)

@@ -3,6 +3,7 @@
 # QEMU or the engine killed, hung, or refusing, with a machine that boots and with one that was resumed: nxfetch says what
 # happened, with status 1, soon, and leaves nothing; and the guest never reads wrong bytes.
 . tests/lib/http.sh
+. tests/lib/relay.sh
 . tests/lib/guests.sh
 . tests/lib/qemu.sh
 echo "accelerator: $ACCEL"
@@ -47,6 +48,18 @@ for machine in tiny tiny-saved; do
     ends 7 0 ''
 done
 echo "killed and hung: told, and nothing left"
+
+# ---- ended, as by its window, while it loads the state ----
+
+start_relay -r 300000 || die "the relay does not start"
+new_cache
+boot --trust "$TRUST" "$URL_BASE/tiny-saved.nxpk"
+loading() { tr '\0' ' ' <"/proc/$(part qemu-system)/cmdline" 2>/dev/null | grep -q ' -incoming '; } 2>/dev/null
+wait_for 20 "$FETCH_PID" loading || die "no QEMU"
+sleep 0.5 # it has answered, and reads
+kill -TERM "$(part qemu-system)"
+ends 5 1 'QEMU was ended before the machine ran'
+URL_BASE=http://127.0.0.1:$SERVER_PORT
 
 # ---- what the guest reads when the engine goes: its disk, or nothing ----
 
