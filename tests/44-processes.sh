@@ -51,7 +51,7 @@ echo "killed and hung: told, and nothing left"
 
 # ---- ended, as by its window, while it loads the state ----
 
-start_relay -r 300000 || die "the relay does not start"
+start_relay -r 100000 || die "the relay does not start"
 new_cache
 boot --trust "$TRUST" "$URL_BASE/tiny-saved.nxpk"
 loading() { tr '\0' ' ' <"/proc/$(part qemu-system)/cmdline" 2>/dev/null | grep -q ' -incoming '; } 2>/dev/null
