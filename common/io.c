@@ -69,6 +69,24 @@ int nx_flush_stdout(struct nx_error *err)
     return 0;
 }
 
+int nx_make_folders(const char *path, struct nx_error *err)
+{
+    NX_AUTO_FREE char *folder = strdup(path);
+    if (!folder)
+        return nx_fail_errno(err, "%s", path);
+    for (char *at = folder + 1;; at++) {
+        char c = *at;
+        if (c != '/' && c != 0)
+            continue;
+        *at = 0;
+        if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+            return nx_fail_errno(err, "%s", folder);
+        *at = c;
+        if (c == 0)
+            return 0;
+    }
+}
+
 int nx_read_file(const char *path, size_t max, struct nx_buffer *ret_buf, struct nx_error *err)
 {
     NX_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);

@@ -32,6 +32,9 @@ int nx_flush_stdout(struct nx_error *err);
  */
 int nx_read_file(const char *path, size_t max, struct nx_buffer *ret_buf, struct nx_error *err);
 
+/* Make a folder, of mode 0700, with those above it; nothing if it is there. */
+int nx_make_folders(const char *path, struct nx_error *err);
+
 /* A file that is being written under a temporary name beside its own. */
 struct nx_newfile {
     int fd;     /* open for reading and writing; -1 when there is none */

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/io.h"
 #include "fetch/cachedb.h"
 #include "fetch/digestmap.h"
 #include "fetch/segment.h"
@@ -42,27 +43,9 @@ struct nx_cache {
 
 /* ---- open and close -------------------------------------------------------- */
 
-static int make_dirs(const char *dir, struct nx_error *err)
-{
-    NX_AUTO_FREE char *path = strdup(dir);
-    if (!path)
-        return nx_fail_errno(err, "%s", dir);
-    for (char *at = path + 1;; at++) {
-        char c = *at;
-        if (c != '/' && c != '\0')
-            continue;
-        *at = '\0';
-        if (mkdir(path, 0700) < 0 && errno != EEXIST)
-            return nx_fail_errno(err, "%s", path);
-        *at = c;
-        if (c == '\0')
-            return 0;
-    }
-}
-
 static int open_dirs(struct nx_cache *cache, const char *dir, struct nx_error *err)
 {
-    if (make_dirs(dir, err) < 0)
+    if (nx_make_folders(dir, err) < 0)
         return -1;
     cache->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (cache->dir_fd < 0)

@@ -29,6 +29,7 @@
 #include "fetch/blobs.h"
 #include "fetch/bootset.h"
 #include "fetch/channel.h"
+#include "fetch/engine_confine.h"
 #include "fetch/export.h"
 #include "fetch/fuse.h"
 #include "fetch/images.h"
@@ -508,6 +509,14 @@ static void detach_from_terminal(pid_t launcher)
         _exit(1); /* it died before prctl() */
 }
 
+static void confine(struct engine *engine)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    if (nx_engine_confine(engine->config, &err) < 0)
+        nx_report_text(&engine->report, NX_MSG_NOTICE,
+                       "%s: so nxfetch is less confined than it should be", err.msg);
+}
+
 static int engine_main(const struct nx_engine_config *config, int channel)
 {
     struct engine engine = { .config = config, .channel = channel, .package_fd = -1 };
@@ -516,6 +525,7 @@ static int engine_main(const struct nx_engine_config *config, int channel)
     pthread_cond_init(&engine.cond, NULL);
     limit_memory();
     nx_report_init(&engine.report, channel);
+    confine(&engine);
     set_name(&engine);
     engine.end_fd = eventfd(0, EFD_CLOEXEC);
     if (engine.end_fd < 0)

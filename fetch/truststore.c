@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -119,28 +118,18 @@ int nx_truststore_open(struct nx_truststore *store, struct nx_error *err)
     return read_root(store->path, &store->root, err);
 }
 
-/* The folder is the user's alone: what is seen of packages is nobody else's business. */
-static int make_folder(const char *path, struct nx_error *err)
-{
-    NX_AUTO_FREE char *folder = strdup(path);
-    if (!folder)
-        return nx_fail_errno(err, "%s", path);
-    for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        if (mkdir(folder, 0700) < 0 && errno != EEXIST)
-            return nx_fail_errno(err, "%s", folder);
-        *slash = '/';
-    }
-    return 0;
-}
-
 int nx_truststore_lock(struct nx_truststore *store, struct nx_error *err)
 {
     if (!store->path)
         return nx_fail(err, NX_ERR_SYSTEM,
                        "there is no place for a trust store: set $HOME or $XDG_CONFIG_HOME");
     NX_AUTO_FREE char *name = NULL;
-    if (make_folder(store->path, err) < 0)
+    /* The folder is the user's alone: what is seen of packages is nobody else's business. */
+    NX_AUTO_FREE char *folder =
+        strndup(store->path, (size_t)(strrchr(store->path, '/') - store->path));
+    if (!folder)
+        return nx_fail_errno(err, "%s", store->path);
+    if (nx_make_folders(folder, err) < 0)
         return -1;
     if (asprintf(&name, "%s.lock", store->path) < 0) {
         name = NULL;
