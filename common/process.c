@@ -97,7 +97,7 @@ static void become(char *const *argv, const struct nx_spawn_options *options, pi
     close_others(options, report);
     if (options->env)
         environ = (char **)options->env;
-    if (!options->before_exec || options->before_exec() == 0)
+    if (!options->before_exec || options->before_exec(options->opaque) == 0)
         execvp(argv[0], argv);
     int saved = errno;
     ssize_t ignored = write(report, &saved, sizeof saved);

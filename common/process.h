@@ -41,7 +41,8 @@ struct nx_spawn_options {
     char *const *env; /* NULL: ours */
     /* Called in the child, last before it becomes the program: async-signal-safe calls only.  0, or -1 with errno, which
      * is nx_spawn()'s failure.  NULL: nothing. */
-    int (*before_exec)(void);
+    int (*before_exec)(void *opaque);
+    void *opaque;
 };
 #define NX_SPAWN_DEFAULTS                                \
     {                                                    \

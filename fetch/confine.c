@@ -26,13 +26,12 @@ struct ruleset {
 #define FILE_READ  LANDLOCK_ACCESS_FS_READ_FILE
 #define FILE_WRITE (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE)
 #define FILE_ANY   (FILE_READ | FILE_WRITE | LANDLOCK_ACCESS_FS_EXECUTE)
-#define DIR_CHANGE                                                            \
-    (LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |         \
+#define DIR_CHANGE                                                    \
+    (LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
      LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG)
-#define DIR_OTHER                                                             \
-    (LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_SOCK |            \
-     LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |           \
-     LANDLOCK_ACCESS_FS_MAKE_SYM)
+#define DIR_OTHER                                                                                 \
+    (LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | \
+     LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
 
 static const uint64_t rights[] = {
     [NX_MAY_READ] = FILE_READ | LANDLOCK_ACCESS_FS_READ_DIR,
@@ -54,8 +53,7 @@ int nx_confine_new(struct nx_confinement *ret_confinement, struct nx_error *err)
     if (abi < 1)
         return nx_fail_errno(err, "this kernel has no Landlock");
     struct ruleset ruleset = {
-        .fs = known((unsigned)abi,
-                    FILE_ANY | LANDLOCK_ACCESS_FS_READ_DIR | DIR_CHANGE | DIR_OTHER),
+        .fs = known((unsigned)abi, FILE_ANY | LANDLOCK_ACCESS_FS_READ_DIR | DIR_CHANGE | DIR_OTHER),
         .scoped = SCOPE_SIGNAL,
     };
     size_t size = abi >= 6 ? sizeof ruleset : sizeof ruleset.fs;

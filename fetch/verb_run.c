@@ -33,6 +33,7 @@
 #include "fetch/settle.h"
 #include "fetch/verbs.h"
 #include "fetch/vm.h"
+#include "fetch/vm_confine.h"
 #include "fetch/vm_firmware.h"
 #include "fetch/vm_images.h"
 #include "formats/machine.h"
@@ -365,6 +366,22 @@ static int await_guest(struct run *run, struct nx_error *err)
                : nx_fail(err, NX_ERR_CANCELLED, "QEMU was ended before the machine ran");
 }
 
+/* That this host cannot confine QEMU so far is no reason not to run it. */
+static void confine(struct run *run)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    const struct nx_vm_files files = { .program = run->program,
+                                       .instance = &run->session.instance,
+                                       .images_dir = run->session.images_dir,
+                                       .vars = run->vars,
+                                       .firmware = &run->firmware,
+                                       .serial = &run->options->serial,
+                                       .display = &run->display };
+    if (nx_vm_confine(&files, &run->vm.confinement, &err) < 0)
+        nx_log(NX_LOG_NOTICE, "%s: so QEMU could read your files if its guest broke out of it",
+               err.msg);
+}
+
 /* Start QEMU, and wait until the guest runs. */
 static int start_once(struct run *run, struct nx_error *err)
 {
@@ -377,6 +394,7 @@ static int start_once(struct run *run, struct nx_error *err)
         build_command(run, &args, err) < 0)
         return -1;
     log_command(&args);
+    confine(run);
     if (run->resume && lseek(run->session.state_fd, 0, SEEK_SET) < 0)
         return nx_fail_errno(err, "device state");
     run->vm.incoming_fd = run->resume ? run->session.state_fd : -1;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -97,6 +98,16 @@ static void make_environment(struct nx_args *env)
             nx_args_addf(env, "%s=%s", names[i], getenv(names[i]));
 }
 
+/* In the child that becomes QEMU. */
+static int confine(void *opaque)
+{
+    const struct nx_vm *vm = opaque;
+    const struct rlimit none = { 0, 0 };
+    if (setrlimit(RLIMIT_CORE, &none) < 0 || nx_confine_enter(&vm->confinement) < 0)
+        return -1;
+    return vm->incoming_fd >= 0 ? nx_hugepages_refuse() : 0;
+}
+
 int nx_vm_start(struct nx_vm *vm, const struct nx_args *args, bool stdio, struct nx_error *err)
 {
     int errors[2];
@@ -112,8 +123,8 @@ int nx_vm_start(struct nx_vm *vm, const struct nx_args *args, bool stdio, struct
         return nx_fail(err, NX_ERR_SYSTEM, "no memory for QEMU's environment");
     if (vm->incoming_fd >= 0 && nx_hugepages_prepare() < 0)
         return nx_fail_errno(err, "seccomp filter");
-    int keep[3], n_keep = 0;
-    const int fds[] = { vm->listen_fd, vm->incoming_fd, vm->serial_fds[0] };
+    int keep[4], n_keep = 0;
+    const int fds[] = { vm->listen_fd, vm->incoming_fd, vm->serial_fds[0], vm->confinement.fd };
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
         if (fds[i] >= 0)
             keep[n_keep++] = fds[i];
@@ -123,12 +134,13 @@ int nx_vm_start(struct nx_vm *vm, const struct nx_args *args, bool stdio, struct
                                         .keep_fds = keep,
                                         .n_keep_fds = (size_t)n_keep,
                                         .new_session = true,
-                                        .before_exec =
-                                            vm->incoming_fd >= 0 ? nx_hugepages_refuse : NULL,
+                                        .before_exec = confine,
+                                        .opaque = vm,
                                         .env = env.argv };
     if (nx_spawn(args, &options, &vm->pid, err) < 0)
         return nx_fail_while(err, "install the package qemu-system-x86");
     close(nx_steal_fd(&vm->listen_fd));
+    nx_confine_release(&vm->confinement);
     if (vm->serial_fds[0] >= 0)
         close(nx_steal_fd(&vm->serial_fds[0]));
     vm->pidfd = pidfd_open(vm->pid, 0);
@@ -416,6 +428,7 @@ void nx_vm_reap(struct nx_vm *vm)
     if (vm->has_terminal)
         tcsetattr(STDIN_FILENO, TCSANOW, &vm->terminal);
     nx_qmp_free(vm->qmp);
+    nx_confine_release(&vm->confinement);
     if (vm->listen_fd >= 0)
         close(vm->listen_fd);
     if (vm->pidfd >= 0)

@@ -12,6 +12,7 @@
 
 #include "common/error.h"
 #include "common/process.h"
+#include "fetch/confine.h"
 #include "fetch/qmp.h"
 
 #define NX_VM_POLL_FDS 4
@@ -26,8 +27,9 @@ struct nx_vm {
     int stderr_fd;
     char said[NX_VM_SAID_MAX]; /* the end of what QEMU wrote to stderr */
     size_t said_len;
-    int incoming_fd; /* the device state that it is to load; -1: it boots */
-    bool running;    /* the guest runs, or boots */
+    struct nx_confinement confinement; /* what QEMU may do; empty: what the user may */
+    int incoming_fd;                   /* the device state that it is to load; -1: it boots */
+    bool running;                      /* the guest runs, or boots */
     bool up;         /* QEMU has made the machine, its images are open, and it answers */
     bool shutdown;   /* the guest has shut itself down, or was asked to end */
     bool refused;    /* it has answered with an error before the guest ran */
@@ -39,9 +41,10 @@ struct nx_vm {
     bool has_terminal; /* it is QEMU's for the serial port; terminal is how it was before */
     struct termios terminal;
 };
-#define NX_VM_INIT                                                                                 \
-    {                                                                                              \
-        .listen_fd = -1, .incoming_fd = -1, .serial_fds = { -1, -1 }, .pidfd = -1, .stderr_fd = -1 \
+#define NX_VM_INIT                                                              \
+    {                                                                           \
+        .confinement = NX_CONFINEMENT_INIT, .listen_fd = -1, .incoming_fd = -1, \
+        .serial_fds = { -1, -1 }, .pidfd = -1, .stderr_fd = -1                  \
     }
 
 /* Make the QMP socket; path is a name for it in a private folder, removed again at once. */
