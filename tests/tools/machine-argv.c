@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* machine-argv [-k] [-s SERIAL_FILE] DOMAIN.XML DIR [QMP-SOCKET]: print QEMU's command line for
+/* machine-argv [-k] [-l|-p|-r] [-s SERIAL_FILE] DOMAIN.XML DIR [QMP-SOCKET]: print QEMU's command line for
  * a domain as libvirt keeps it, one argument a line, the way of nxpack and nxfetch in one:
  * reduced, validated, parsed, built.  Images are expected as DIR/disk0.img, their overlays
  * as DIR/disk0.qcow2, UEFI variables as DIR/vars.fd; -l lists the images instead, one a line:
- * name, kind ("disk", "cdrom", "floppy", "uefi"), "rw" or "ro".  -k: for KVM.
+ * name, kind ("disk", "cdrom", "floppy", "uefi"), "rw" or "ro".  -k: for KVM.  -r prints the reduced domain instead, and -p
+ * takes one that was reduced.
  */
 #include <stdio.h>
 #include <string.h>
@@ -21,13 +22,25 @@ struct paths {
     char vars[256];
 };
 
-static int load_machine(const char *path, struct nx_machine **ret_machine, struct nx_error *err)
+enum as {
+    AS_LIBVIRT,  /* libvirt's XML: reduced, then parsed */
+    AS_PACKAGED, /* as nxfetch finds it in a package: parsed */
+    AS_REDUCED,  /* libvirt's: print what is packed */
+};
+
+static int load_machine(const char *path, enum as as, struct nx_machine **ret_machine,
+                        struct nx_error *err)
 {
     NX_AUTO_BUFFER struct nx_buffer text = NX_BUFFER_INIT(NX_XML_MAX);
     NX_AUTO_DOMAIN struct nx_domain domain = { 0 };
-    if (nx_read_file(path, NX_XML_MAX, &text, err) < 0 ||
-        nx_domain_reduce(text.data, text.len, path, &domain, err) < 0)
+    if (nx_read_file(path, NX_XML_MAX, &text, err) < 0)
         return -1;
+    if (as == AS_PACKAGED)
+        return nx_machine_parse(text.data, text.len, path, ret_machine, err);
+    if (nx_domain_reduce(text.data, text.len, path, &domain, err) < 0)
+        return -1;
+    if (as == AS_REDUCED)
+        fwrite(domain.xml.data, 1, domain.xml.len, stdout);
     return nx_machine_parse(domain.xml.data, domain.xml.len, "reduced", ret_machine, err);
 }
 
@@ -86,24 +99,31 @@ int main(int argc, char **argv)
     struct nx_cmdline_options options = NX_CMDLINE_DEFAULTS;
     struct nx_error err = NX_ERROR_INIT;
     bool list = false;
+    enum as as = AS_LIBVIRT;
     int opt;
     nx_log_set_program("machine-argv");
-    while ((opt = getopt(argc, argv, "kls:")) != -1) {
+    while ((opt = getopt(argc, argv, "klprs:")) != -1) {
         if (opt == 'k')
             options.accel = "kvm";
         else if (opt == 'l')
             list = true;
+        else if (opt == 'p')
+            as = AS_PACKAGED;
+        else if (opt == 'r')
+            as = AS_REDUCED;
         else if (opt == 's') {
             options.serial = NX_SERIAL_FILE;
             options.serial_path = optarg;
         } else
             return 2;
     }
-    if (argc - optind < (list ? 1 : 2))
+    if (argc - optind < (list || as == AS_REDUCED ? 1 : 2))
         return 2;
     NX_AUTO_MACHINE struct nx_machine *machine = NULL;
-    if (load_machine(argv[optind], &machine, &err) < 0)
+    if (load_machine(argv[optind], as, &machine, &err) < 0)
         return nx_log_failure(&err);
+    if (as == AS_REDUCED)
+        return 0;
     if (list) {
         list_images(machine);
         return 0;
