@@ -3,6 +3,7 @@
 #include "fetch/cmdline-builder.h"
 
 #include <string.h>
+#include <sys/random.h>
 
 static bool is(const char *word, const char *other)
 {
@@ -210,6 +211,18 @@ static void add_netdev(struct nx_cmdline *c, size_t i)
     nx_cmdline_json(c, "-netdev", props);
 }
 
+/* QEMU's own range of locally administered addresses. */
+static void add_mac(struct nx_cmdline *c, json_t *props, const struct nx_nic *nic)
+{
+    uint8_t random[3];
+    bool made_up = c->options->new_macs && !c->options->incoming &&
+                   getrandom(random, sizeof random, 0) == (ssize_t)sizeof random;
+    if (made_up)
+        nx_prop_textf(c, props, "mac", "52:54:00:%02x:%02x:%02x", random[0], random[1], random[2]);
+    else
+        nx_prop_text(c, props, "mac", *nic->mac ? nic->mac : NULL);
+}
+
 static void add_nic(struct nx_cmdline *c, const struct nx_nic *nic, size_t i)
 {
     bool virtio = strncmp(nic->model, "virtio", strlen("virtio")) == 0;
@@ -220,7 +233,7 @@ static void add_nic(struct nx_cmdline *c, const struct nx_nic *nic, size_t i)
         nx_prop_nonzero(c, props, "host_mtu", nic->mtu);
     nx_prop_textf(c, props, "netdev", "hostnet%zu", i);
     nx_prop_textf(c, props, "id", "net%zu", i);
-    nx_prop_text(c, props, "mac", *nic->mac ? nic->mac : NULL);
+    add_mac(c, props, nic);
     nx_prop_nonzero(c, props, "bootindex", nx_cmdline_nic_boot_index(c, nic));
     if (nic->rom_bar != NX_UNSAID && nic->address.type == NX_ADDRESS_PCI)
         nx_prop_uint(c, props, "rombar", nic->rom_bar == NX_ON);

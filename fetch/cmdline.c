@@ -108,7 +108,7 @@ static void add_identity(struct nx_cmdline *c)
         add(c, "-uuid", m->uuid);
     if (m->genid) {
         json_t *props = nx_cmdline_device(c, "vmgenid");
-        nx_prop_text(c, props, "guid", m->genid);
+        nx_prop_text(c, props, "guid", c->options->new_genid ? "auto" : m->genid);
         nx_prop_text(c, props, "id", "vmgenid0");
         nx_cmdline_json(c, "-device", props);
     }

@@ -63,6 +63,11 @@ struct nx_cmdline_options {
     const char *serial_path;       /* file or Unix socket */
     int serial_fd;                 /* of NX_SERIAL_FD */
 
+    /* It is one of many that come from the same package. */
+    bool new_genid; /* its vmgenid is made up, if it has one */
+    bool
+        new_macs; /* so are its network cards' addresses, if it boots: a saved state has them in it */
+
     bool no_network; /* the cards stay, their cables are cut off the host */
     const struct nx_cmdline_forward *forwards; /* to the first network card */
     size_t n_forwards;

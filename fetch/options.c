@@ -30,6 +30,7 @@ enum option_id {
     OPT_DISPLAY,
     OPT_VNC,
     OPT_ACCEL,
+    OPT_KEEP_MAC,
     OPT_NETWORK,
     OPT_NO_NETWORK,
     OPT_FORWARD,
@@ -66,6 +67,7 @@ static const struct entry {
     { "display", required_argument, OPT_DISPLAY, RUN },
     { "vnc", required_argument, OPT_VNC, RUN },
     { "accel", required_argument, OPT_ACCEL, RUN },
+    { "keep-mac", no_argument, OPT_KEEP_MAC, RUN },
     { "network", no_argument, OPT_NETWORK, RUN },
     { "no-network", no_argument, OPT_NO_NETWORK, RUN | ON(TRUST_ADD) },
     { "forward", required_argument, OPT_FORWARD, RUN },
@@ -153,6 +155,9 @@ static int apply_machine(struct nx_options *options, int id, const char *arg, st
         return nx_parse_vnc(arg, options->vnc, err);
     case OPT_ACCEL:
         return nx_accel_parse(arg, &options->accel, err);
+    case OPT_KEEP_MAC:
+        options->keep_mac = true;
+        return 0;
     case OPT_NETWORK:
         options->network = true;
         return 0;

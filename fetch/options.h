@@ -45,7 +45,8 @@ struct nx_options {
     const char *display;     /* QEMU's -display, or NULL */
     char vnc[80];            /* QEMU's -vnc, or "" */
     enum nx_accel accel;
-    bool network; /* even for a signer whom the user has trusted without */
+    bool keep_mac; /* its network cards keep their addresses when it boots */
+    bool network;  /* even for a signer whom the user has trusted without */
     bool no_network;
     struct nx_forward forwards[NX_FORWARDS_MAX];
     unsigned n_forwards;

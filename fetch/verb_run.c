@@ -306,6 +306,8 @@ static int build_command(struct run *run, struct nx_args *ret_args, struct nx_er
         .serial = types_itself(run) ? NX_SERIAL_FD : options->serial.kind,
         .serial_fd = run->vm.serial_fds[0],
         .serial_path = options->serial.path,
+        .new_genid = true,
+        .new_macs = !options->keep_mac,
         .no_network = is_cut_off(run),
         .forwards = forwards,
         .n_forwards = options->n_forwards,

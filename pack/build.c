@@ -108,6 +108,18 @@ static int read_author(struct build *b, struct nx_error *err)
     return b->save_path ? read_saved(b, err) : 0;
 }
 
+/* Not a reason not to pack it: many machines have no secret, and some can be told. */
+static void warn_of_clones(const struct build *b)
+{
+    nx_log(NX_LOG_WARNING,
+           "%s: whoever resumes it gets the same memory, with its random numbers, keys and "
+           "addresses%s",
+           b->save_path,
+           b->author.machine->genid
+               ? ", though its vmgenid will be a new one"
+               : "; with <genid/> in its domain a guest that knows vmgenid would be told");
+}
+
 static void tell_saved(const struct build *b)
 {
     char memory[32];
@@ -116,6 +128,7 @@ static void tell_saved(const struct build *b)
            machine->machine, nx_human_bytes(machine->memory, memory),
            b->given_path ? "; the domain is the one in it, not that of " : "",
            b->given_path ? b->given_path : "");
+    warn_of_clones(b);
 }
 
 static int check_disks(const struct build *b, struct nx_error *err)

@@ -71,6 +71,24 @@ static void assert_text(json_t *json, const char *key, const char *wanted)
                   wanted);
 }
 
+/* mac NULL: one that was made up. */
+static void assert_mac_and_genid(const struct nx_args *args, const char *mac, const char *genid)
+{
+    json_t *nic = json_with(args, "-device", "id", "net0");
+    json_t *id = json_with(args, "-device", "id", "vmgenid0");
+    const char *found = json_string_value(json_object_get(nic, "mac"));
+    assert_text(id, "guid", genid);
+    ck_assert_ptr_nonnull(found);
+    if (mac)
+        ck_assert_str_eq(found, mac);
+    else
+        ck_assert_msg(strncmp(found, "52:54:00:", 9) == 0 && strlen(found) == 17 &&
+                          strcmp(found, "52:54:00:01:02:03") != 0,
+                      "%s", found);
+    json_decref(nic);
+    json_decref(id);
+}
+
 START_TEST(disks_are_never_probed)
 {
     struct nx_error err;
@@ -132,6 +150,27 @@ START_TEST(only_the_first_serial_port_leads_somewhere)
     ck_assert_str_eq(value(&args, "-chardev", 0), "stdio,id=charserial0,signal=off");
     ck_assert_str_eq(value(&args, "-chardev", 1), "null,id=charchannel0");
     ck_assert_str_eq(value(&args, "-chardev", 2), "null,id=charconsole0");
+}
+END_TEST
+
+/* Of what its clones would share, what QEMU can make up. */
+START_TEST(clones)
+{
+    struct nx_error err;
+    NX_AUTO_ARGS struct nx_args own = { 0 }, made_up = { 0 }, resumed = { 0 };
+    struct nx_cmdline_options o = options();
+    const char *xml = "<domain type='kvm'><name>m</name><genid>3e10286e-c5eb-47b3-a2e1-0b18d09cf129"
+                      "</genid><memory unit='MiB'>64</memory><vcpu>2</vcpu><os><type machine='q35'>"
+                      "hvm</type></os>" BODY("<interface type='user'><mac "
+                                             "address='52:54:00:01:02:03'/></interface>");
+    nx_assert_ok(build(xml, &o, &own, &err), err);
+    assert_mac_and_genid(&own, "52:54:00:01:02:03", "3e10286e-c5eb-47b3-a2e1-0b18d09cf129");
+    o.new_genid = o.new_macs = true;
+    nx_assert_ok(build(xml, &o, &made_up, &err), err);
+    assert_mac_and_genid(&made_up, NULL, "auto");
+    o.incoming = "defer";
+    nx_assert_ok(build(xml, &o, &resumed, &err), err);
+    assert_mac_and_genid(&resumed, "52:54:00:01:02:03", "auto");
 }
 END_TEST
 
@@ -327,6 +366,6 @@ START_TEST(paths_that_json_cannot_say)
 END_TEST
 
 NX_TEST_MAIN("cmdline", disks_are_never_probed, commas_are_doubled,
-             only_the_first_serial_port_leads_somewhere, network,
+             only_the_first_serial_port_leads_somewhere, network, clones,
              the_accelerator_decides_about_the_cpu, overrides, memory_from_a_file, uefi, boot_order,
              what_does_not_fit, paths_that_json_cannot_say)
