@@ -8,7 +8,7 @@
 #                       random data on a tmpfs
 #     debian-saved-2g   the same with 2 GiB
 #     tiny-saved        busybox, 128 MiB, counting: for what needs just any suspended machine
-#     q35-saved         busybox on q35 with four virtual CPUs
+#     q35-saved         busybox on q35 with four virtual CPUs and a vmgenid
 #     big-saved         busybox with 5 GiB, data above the PCI hole
 #     writing-saved     busybox in the middle of writing to its disk
 #     screen-saved      busybox with a picture (text, in colours) on its screen
@@ -80,6 +80,7 @@ sed "s|@DIR@|$session|g
     /<console/,/<\/console>/d
     s|<serial type='pty'/>|<serial type='unix'>$bind</serial>|
     s|<serial type='pty'>|<serial type='unix'>$bind|" "$xml" >"$session/domain.xml"
+[ "$variant" != q35-saved ] || sed -i 's|<vcpu|<genid/>&|' "$session/domain.xml"
 [ "$variant" != screen-saved ] || sed -i "s|</devices>|<graphics type='vnc' autoport='yes'/><video><model type='vga'/></video></devices>|" "$session/domain.xml"
 [ -z "${user[*]}" ] || chown -R nobody:nogroup "$session"
 "${as_user[@]}" /usr/sbin/libvirtd >"$session/libvirtd.log" 2>&1 &
