@@ -24,7 +24,7 @@ for server in nginx apache; do
     [ $status = 0 ] || die "$server does not start"
     url=$URL_BASE/debian.nxpk
     new_cache
-    boot --trust "$TRUST" "$url"
+    boot --keep-mac --trust "$TRUST" "$url"
     to_login
     fresh_stats
     fetched=$(stat_of .bytes)
@@ -37,7 +37,7 @@ for server in nginx apache; do
     grep -qx 'debian 12' "$WORK/said" || die "that is not Debian 12: $(cat "$WORK/said")"
     halt
 
-    boot --trust "$TRUST" "$url"
+    boot --keep-mac --trust "$TRUST" "$url"
     to_login
     halt
     same "chunks fetched by the second run from $server" "$(stat_of .chunks_fetched)" 0
