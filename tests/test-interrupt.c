@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/interrupt.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "tests/support/main.h"
+
+static void block(int sig)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, sig);
+    ck_assert_int_eq(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+}
+
+/* The signal comes before the waiting: who unblocks it and then reads may wait for ever. */
+START_TEST(one_that_came_before)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    int fds[2];
+    ck_assert_int_eq(pipe(fds), 0);
+    nx_interrupt_install();
+    block(SIGTERM);
+    raise(SIGTERM);
+    ck_assert(!nx_interrupted());
+    nx_assert_fails(nx_interrupt_wait(fds[0], &err), err, "interrupted");
+    ck_assert_int_eq(err.code, NX_ERR_CANCELLED);
+    nx_assert_fails(nx_interrupt_wait(fds[0], &err), err, "interrupted");
+}
+END_TEST
+
+START_TEST(something_to_read)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    int fds[2];
+    ck_assert_int_eq(pipe(fds), 0);
+    nx_interrupt_install();
+    block(SIGTERM);
+    ck_assert_int_eq(write(fds[1], "y", 1), 1);
+    nx_assert_ok(nx_interrupt_wait(fds[0], &err), err);
+    ck_assert_int_eq(close(fds[1]), 0);
+    nx_assert_ok(nx_interrupt_wait(fds[0], &err), err);
+}
+END_TEST
+
+NX_TEST_MAIN("interrupt", one_that_came_before, something_to_read)
