@@ -15,14 +15,14 @@
 
 /* The four members at the front, as the walk finds them. */
 struct front {
-    int found;
+    int wanted, found; /* how many of them, from the first on */
     struct nx_head *head;
     char signer_pem[NX_PUBLIC_PEM_SIZE];
 };
 
 static const char *const front_names[] = { "mimetype", "manifest.xml", "manifest.sig",
                                            "signer.pem" };
-enum { FRONT_MEMBERS = sizeof front_names / sizeof *front_names };
+enum { UP_TO_MANIFEST = 2, UP_TO_SIGNER = 4 };
 
 static int take_fixed(const char *name, const void *data, size_t len, void *ret, size_t size,
                       struct nx_error *err)
@@ -58,7 +58,7 @@ static int take_member(const char *name, const void *data, size_t len, void *opa
         break;
     }
     front->found++;
-    return ret < 0 ? -1 : front->found == FRONT_MEMBERS;
+    return ret < 0 ? -1 : front->found == front->wanted;
 }
 
 static bool is_filled_with(const void *data, size_t len, char c)
@@ -68,6 +68,12 @@ static bool is_filled_with(const void *data, size_t len, char c)
         if (p[i] != c)
             return false;
     return true;
+}
+
+static int take_manifest(struct nx_head *head, struct nx_error *err)
+{
+    nx_digest_of(head->manifest_xml.data, head->manifest_xml.len, &head->manifest_digest);
+    return nx_manifest_parse(head->manifest_xml.data, head->manifest_xml.len, &head->manifest, err);
 }
 
 /* Signature, then manifest: the bytes are parsed only if they are what the key signed. */
@@ -86,8 +92,7 @@ static int verify_front(struct nx_head *head, const char signer_pem[static NX_PU
                           head->signature, err) < 0)
             return -1;
     }
-    nx_digest_of(head->manifest_xml.data, head->manifest_xml.len, &head->manifest_digest);
-    return nx_manifest_parse(head->manifest_xml.data, head->manifest_xml.len, &head->manifest, err);
+    return take_manifest(head, err);
 }
 
 static int take_domain(struct nx_head *head, const void *domain, size_t len, struct nx_error *err)
@@ -113,19 +118,21 @@ static struct nx_head *head_new(struct nx_error *err)
     return head;
 }
 
-/* 1: *ret_head is set; 0: *ret_need more bytes are needed; -1: failed */
-static int parse(const void *data, size_t len, struct nx_head **ret_head, size_t *ret_need,
-                 struct nx_error *err)
+/* wanted: UP_TO_SIGNER, or UP_TO_MANIFEST, whoever has signed it, if anybody.
+ * 1: *ret_head is set; 0: *ret_need more bytes are needed; -1: failed
+ */
+static int parse(const void *data, size_t len, int wanted, struct nx_head **ret_head,
+                 size_t *ret_need, struct nx_error *err)
 {
     NX_AUTO_HEAD struct nx_head *head = head_new(err);
     if (!head)
         return -1;
-    struct front front = { .head = head };
+    struct front front = { .head = head, .wanted = wanted };
     if (len > 0 && memcmp(data, "PK\3\4", len < 4 ? len : 4) != 0)
         return nx_fail(err, NX_ERR_FORMAT, "not an nxpk package: it is no ZIP archive");
     if (nx_zip_walk(data, len, NX_MANIFEST_MAX, take_member, &front, err) < 0)
         return -1;
-    if (front.found < FRONT_MEMBERS) {
+    if (front.found < wanted) {
         if (len >= NX_HEAD_MAX)
             return nx_fail(err, NX_ERR_FORMAT, "damaged: no whole %s in the first %zu bytes",
                            front_names[front.found], len);
@@ -134,7 +141,8 @@ static int parse(const void *data, size_t len, struct nx_head **ret_head, size_t
             *ret_need = NX_HEAD_FIRST;
         return 0;
     }
-    if (verify_front(head, front.signer_pem, err) < 0)
+    if (wanted == UP_TO_SIGNER ? verify_front(head, front.signer_pem, err) < 0
+                               : take_manifest(head, err) < 0)
         return -1;
     const struct nx_span *domain = &head->manifest->domain;
     if (domain->offset + domain->size > NX_HEAD_MAX)
@@ -154,14 +162,15 @@ int nx_head_parse(const void *data, size_t len, const char *name, struct nx_head
                   size_t *ret_need, struct nx_error *err)
 {
     struct nx_head *head = NULL;
-    int status = parse(data, len, &head, ret_need, err);
+    int status = parse(data, len, UP_TO_SIGNER, &head, ret_need, err);
     if (status < 0)
         return nx_fail_while(err, "%s", name);
     *ret_head = head;
     return 0;
 }
 
-int nx_head_read(int fd, const char *name, struct nx_head **ret_head, struct nx_error *err)
+static int read_head(int fd, const char *name, int wanted, struct nx_head **ret_head,
+                     struct nx_error *err)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
@@ -178,8 +187,8 @@ int nx_head_read(int fd, const char *name, struct nx_head **ret_head, struct nx_
         buf.len = want;
         NX_AUTO_HEAD struct nx_head *head = NULL;
         size_t need = 0;
-        if (nx_head_parse(buf.data, buf.len, name, &head, &need, err) < 0)
-            return -1;
+        if (parse(buf.data, buf.len, wanted, &head, &need, err) < 0)
+            return nx_fail_while(err, "%s", name);
         if (head && nx_manifest_end(head->manifest) > file_size)
             return nx_fail(err, NX_ERR_FORMAT,
                            "%s: truncated: %" PRIu64 " bytes of at least %" PRIu64, name, file_size,
@@ -193,6 +202,11 @@ int nx_head_read(int fd, const char *name, struct nx_head **ret_head, struct nx_
                            "%s: truncated or damaged: it ends within the package's head", name);
         want = need;
     }
+}
+
+int nx_head_read(int fd, const char *name, struct nx_head **ret_head, struct nx_error *err)
+{
+    return read_head(fd, name, UP_TO_SIGNER, ret_head, err);
 }
 
 int nx_head_from_parts(const struct nx_buffer *manifest_xml,
@@ -316,30 +330,73 @@ static int append(const void *data, size_t len, void *opaque, struct nx_error *e
     return nx_buffer_add(opaque, data, len, err);
 }
 
-/* An archive of the front members alone, as libarchive writes it: its first *ret_front
+/* An archive of the front members alone, as libarchive writes it: its first `front`
  * bytes open every package with this manifest and signature, and the entries of its central directory,
- * *ret_entries bytes behind them, open that package's directory.
+ * `entries` bytes behind them, open that package's directory.  What stands before the signature, and before its
+ * checksum, is the same for all signatures: the `kept` bytes of both.
  */
+struct small {
+    struct nx_buffer archive;
+    size_t front, entries;
+    size_t front_kept, entries_kept;
+};
+
 static int write_small(const struct nx_buffer *manifest_xml,
                        const uint8_t signature[static NX_SIGNATURE_SIZE],
-                       const char pem[static NX_PUBLIC_PEM_SIZE], struct nx_buffer *archive,
-                       size_t *ret_front, size_t *ret_entries, struct nx_error *err)
+                       const char pem[static NX_PUBLIC_PEM_SIZE], struct small *ret_small,
+                       struct nx_error *err)
 {
     NX_AUTO_ZIP struct nx_zip_writer *empty = NULL;
     NX_AUTO_ZIP struct nx_zip_writer *zip = NULL;
+    struct nx_buffer *archive = &ret_small->archive;
+    nx_buffer_init(archive, NX_HEAD_MAX);
     /* The end record's size is that of an empty archive. */
     if (nx_zip_writer_new(NULL, NULL, &empty, err) < 0 || nx_zip_finish(empty, err) < 0 ||
         nx_zip_writer_new(append, archive, &zip, err) < 0 ||
         write_front(zip, manifest_xml, signature, pem, err) < 0)
         return -1;
-    *ret_front = archive->len;
+    ret_small->front = archive->len;
     if (nx_zip_finish(zip, err) < 0)
         return -1;
-    *ret_entries = archive->len - *ret_front - nx_zip_position(empty);
+    ret_small->entries = archive->len - ret_small->front - nx_zip_position(empty);
     return 0;
 }
 
-/* Where in the file the directory's entries for the front members stand. */
+static size_t common_length(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    size_t n = 0;
+    while (n < len && a[n] == b[n])
+        n++;
+    return n;
+}
+
+/* Two signatures that have no bit in common show what all have in common. */
+static int find_kept(const struct nx_buffer *manifest_xml, struct small *small,
+                     struct nx_error *err)
+{
+    uint8_t signature[NX_SIGNATURE_SIZE];
+    char pem[NX_PUBLIC_PEM_SIZE];
+    struct small a = { 0 }, b = { 0 };
+    memset(signature, 0, sizeof signature);
+    memset(pem, '\n', sizeof pem);
+    int ret = write_small(manifest_xml, signature, pem, &a, err);
+    memset(signature, 0xff, sizeof signature);
+    if (ret == 0)
+        ret = write_small(manifest_xml, signature, pem, &b, err);
+    if (ret == 0 && (a.front != b.front || a.front != small->front || a.entries != b.entries ||
+                     a.entries != small->entries))
+        ret = nx_fail(err, NX_ERR_SYSTEM, "libarchive wrote heads of different sizes");
+    if (ret == 0) {
+        small->front_kept = common_length(a.archive.data, b.archive.data, a.front);
+        small->entries_kept =
+            common_length(a.archive.data + a.front, b.archive.data + b.front, a.entries);
+    }
+    nx_buffer_release(&a.archive);
+    nx_buffer_release(&b.archive);
+    return ret;
+}
+
+/* Where in the file the directory's entries for the front members stand: they begin so. */
 static int find_directory(int fd, const char *name, const uint8_t *entries, size_t len,
                           uint64_t *ret_offset, struct nx_error *err)
 {
@@ -362,57 +419,62 @@ static int find_directory(int fd, const char *name, const uint8_t *entries, size
     return 0;
 }
 
-static int check_front(int fd, const char *name, const uint8_t *front, size_t len,
-                       struct nx_error *err)
+/* Does the package open as libarchive would write it here, and the next member stand where it then would? */
+static int check_front(int fd, const char *name, const struct nx_manifest *manifest,
+                       const struct small *small, struct nx_error *err)
 {
-    NX_AUTO_FREE uint8_t *have = malloc(len);
+    NX_AUTO_FREE uint8_t *have = malloc(small->front_kept);
+    uint64_t at = small->front, domain;
     if (!have)
         return nx_fail_errno(err, "%s", name);
-    if (nx_pread_full(fd, have, len, 0, name, err) < 0)
+    if (plan_member("domain.xml", manifest->domain.size, &at, &domain, err) < 0 ||
+        nx_pread_full(fd, have, small->front_kept, 0, name, err) < 0)
         return -1;
-    if (memcmp(have, front, len) != 0)
+    if (memcmp(have, small->archive.data, small->front_kept) != 0 ||
+        domain != manifest->domain.offset)
         return nx_fail(err, NX_ERR_FORMAT,
                        "%s: its head is not as nxpack writes it: pack it anew to sign it", name);
     return 0;
 }
 
+/* Write what stands behind the kept bytes of a part of small, which begins at offset. */
+static int write_sealed(int fd, const char *name, const uint8_t *part, size_t kept, size_t len,
+                        uint64_t offset, struct nx_error *err)
+{
+    if (nx_pwrite_full(fd, part + kept, len - kept, offset + kept, name, err) < 0)
+        return -1;
+    return fdatasync(fd) < 0 ? nx_fail_errno(err, "%s: fsync", name) : 0;
+}
+
+static int seal(int fd, const char *name, const struct nx_head *head, const struct nx_key *key,
+                struct small *small, struct nx_error *err)
+{
+    uint8_t signature[NX_SIGNATURE_SIZE];
+    char pem[NX_PUBLIC_PEM_SIZE + 1];
+    uint64_t directory = 0;
+    if (make_signature(&head->manifest_xml, key, signature, pem, err) < 0)
+        return -1;
+    if (write_small(&head->manifest_xml, signature, pem, small, err) < 0 ||
+        find_kept(&head->manifest_xml, small, err) < 0)
+        return nx_fail_while(err, "%s", name);
+    const uint8_t *front = small->archive.data, *entries = front + small->front;
+    if (check_front(fd, name, head->manifest, small, err) < 0 ||
+        find_directory(fd, name, entries, small->entries_kept, &directory, err) < 0)
+        return -1;
+    /* The front first: it is what readers believe; the directory repeats its checksums for unzip. */
+    if (write_sealed(fd, name, front, small->front_kept, small->front, 0, err) < 0)
+        return -1;
+    return write_sealed(fd, name, entries, small->entries_kept, small->entries, directory, err);
+}
+
 int nx_package_sign(int fd, const char *name, const struct nx_key *key, struct nx_error *err)
 {
     NX_AUTO_HEAD struct nx_head *head = NULL;
-    if (nx_head_read(fd, name, &head, err) < 0)
+    struct small small = { 0 };
+    if (read_head(fd, name, UP_TO_MANIFEST, &head, err) < 0)
         return -1;
     assert(head);
-    uint8_t signature[NX_SIGNATURE_SIZE];
-    char old_pem[NX_PUBLIC_PEM_SIZE + 1], new_pem[NX_PUBLIC_PEM_SIZE + 1];
-    memset(old_pem, '\n', NX_PUBLIC_PEM_SIZE);
-    if (head->signer && nx_key_public_pem(head->signer, old_pem, err) < 0)
-        return -1;
-    if (make_signature(&head->manifest_xml, key, signature, new_pem, err) < 0)
-        return -1;
-
-    NX_AUTO_BUFFER struct nx_buffer old = NX_BUFFER_INIT(NX_HEAD_MAX);
-    NX_AUTO_BUFFER struct nx_buffer new = NX_BUFFER_INIT(NX_HEAD_MAX);
-    size_t front, entries, new_front, new_entries;
-    uint64_t directory = 0;
-    if (write_small(&head->manifest_xml, head->signature, old_pem, &old, &front, &entries, err) <
-            0 ||
-        write_small(&head->manifest_xml, signature, new_pem, &new, &new_front, &new_entries, err) <
-            0)
-        return nx_fail_while(err, "%s", name);
-    if (front != new_front || entries != new_entries)
-        return nx_fail(err, NX_ERR_SYSTEM, "%s: libarchive wrote heads of different sizes", name);
-    if (check_front(fd, name, old.data, front, err) < 0 ||
-        find_directory(fd, name, old.data + front, entries, &directory, err) < 0)
-        return -1;
-
-    /* The front first: it is what readers believe; the directory repeats its checksums for unzip. */
-    if (nx_pwrite_full(fd, new.data, front, 0, name, err) < 0)
-        return -1;
-    if (fdatasync(fd) < 0)
-        return nx_fail_errno(err, "%s: fsync", name);
-    if (nx_pwrite_full(fd, new.data + front, entries, directory, name, err) < 0)
-        return -1;
-    if (fdatasync(fd) < 0)
-        return nx_fail_errno(err, "%s: fsync", name);
-    return 0;
+    int ret = seal(fd, name, head, key, &small, err);
+    nx_buffer_release(&small.archive);
+    return ret;
 }

@@ -83,7 +83,8 @@ int nx_package_write_head(struct nx_zip_writer *zip, const struct nx_manifest *m
                           const void *domain_xml, const struct nx_key *key, struct nx_error *err);
 
 /* Sign a package in place with key, or strip its signature (key NULL): only manifest.sig, signer.pem and their checksums in the
- * file change.  fd is open read-write.
+ * file change.  fd is open read-write.  The signature that it has does not matter, nor whether it has a right one: so what a
+ * signing that was cut off in the middle has left is put right by the next.
  */
 int nx_package_sign(int fd, const char *name, const struct nx_key *key, struct nx_error *err);
 

@@ -249,6 +249,60 @@ START_TEST(sign_in_place)
 }
 END_TEST
 
+/* Killed, or without power, at any byte of its writes, or with only some of its blocks written: signing again makes it whole. */
+START_TEST(signing_cut_off)
+{
+    struct nx_error err;
+    static uint8_t old[1 << 16], new[1 << 16], mixed[1 << 16];
+    NX_AUTO_KEY struct nx_key *one = NULL;
+    NX_AUTO_KEY struct nx_key *two = NULL;
+    nx_assert_ok(nx_key_generate(&one, &err), err);
+    nx_assert_ok(nx_key_generate(&two, &err), err);
+    NX_AUTO_FD int fd = small_package(one);
+    ssize_t len = pread(fd, old, sizeof old, 0);
+    nx_assert_ok(nx_package_sign(fd, "x.nxpk", two, &err), err);
+    ck_assert_int_eq(pread(fd, new, sizeof new, 0), len);
+    size_t changed = 0;
+    for (size_t i = 0; i < (size_t)len; i++)
+        changed += old[i] != new[i];
+    ck_assert_uint_gt(changed, 64);
+    for (size_t written = 0; written <= changed; written++) {
+        size_t done = 0;
+        for (size_t i = 0; i < (size_t)len; i++)
+            mixed[i] = old[i] != new[i] && done++ < written ? new[i] : old[i];
+        ck_assert_int_eq(pwrite(fd, mixed, (size_t)len, 0), len);
+        nx_assert_ok(nx_package_sign(fd, "x.nxpk", two, &err), err);
+        ck_assert_int_eq(pread(fd, mixed, sizeof mixed, 0), len);
+        ck_assert_mem_eq(mixed, new, (size_t)len);
+    }
+    for (unsigned blocks = 0; blocks < 1024; blocks++) {
+        for (size_t i = 0; i < (size_t)len; i++)
+            mixed[i] = blocks >> (i / 16 % 10) & 1 ? new[i] : old[i];
+        ck_assert_int_eq(pwrite(fd, mixed, (size_t)len, 0), len);
+        nx_assert_ok(nx_package_sign(fd, "x.nxpk", two, &err), err);
+        ck_assert_int_eq(pread(fd, mixed, sizeof mixed, 0), len);
+        ck_assert_mem_eq(mixed, new, (size_t)len);
+    }
+}
+END_TEST
+
+/* What does not open as nxpack writes it is left alone. */
+START_TEST(not_ours_to_sign)
+{
+    struct nx_error err;
+    static uint8_t before[1 << 16], after[1 << 16];
+    NX_AUTO_FD int fd = small_package(NULL);
+    ssize_t len = pread(fd, before, sizeof before, 0);
+    uint8_t *entry = memmem(before + 200, (size_t)len - 200, "PK\1\2", 4);
+    ck_assert_ptr_nonnull(entry);
+    entry[8] ^= 1; /* of the directory's first entry: its flags */
+    ck_assert_int_eq(pwrite(fd, before, (size_t)len, 0), len);
+    nx_assert_fails(nx_package_sign(fd, "x.nxpk", NULL, &err), err, "ZIP directory is not as");
+    ck_assert_int_eq(pread(fd, after, sizeof after, 0), len);
+    ck_assert_mem_eq(before, after, (size_t)len);
+}
+END_TEST
+
 START_TEST(truncated)
 {
     struct nx_error err;
@@ -268,4 +322,4 @@ START_TEST(truncated)
 END_TEST
 
 NX_TEST_MAIN("package", head_is_read, every_prefix, every_byte_flipped, bad_manifests,
-             spans_in_order, sign_in_place, truncated)
+             signing_cut_off, not_ours_to_sign, spans_in_order, sign_in_place, truncated)
