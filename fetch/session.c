@@ -416,17 +416,17 @@ void nx_session_stop_engine(struct nx_session *session)
 void nx_session_close(struct nx_session *session)
 {
     nx_session_stop_engine(session);
-    nx_instance_close(&session->instance);
-    nx_head_free(session->head);
-    nx_location_free(session->location);
-    free(session->export_dir);
-    nx_buffer_release(&session->payload);
     int *const fds[] = { &session->signal_fd, &session->state_fd, &session->record_fd };
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         if (*fds[i] >= 0)
             close(*fds[i]);
         *fds[i] = -1;
     }
+    nx_instance_close(&session->instance); /* it needs a descriptor */
+    nx_head_free(session->head);
+    nx_location_free(session->location);
+    free(session->export_dir);
+    nx_buffer_release(&session->payload);
     session->head = NULL;
     session->location = NULL;
     session->export_dir = NULL;

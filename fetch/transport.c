@@ -566,8 +566,11 @@ int nx_transport_new(char *const *urls, unsigned n_urls, const struct nx_http_op
     if (copy_urls(transport, urls, n_urls, err) < 0)
         return -1;
     transport->multi = curl_multi_init();
-    if (!transport->multi)
-        return nx_fail(err, NX_ERR_SYSTEM, "curl cannot start");
+    /* Without descriptors for waking up there is a multi all the same, whose thread would never hear of a transfer. */
+    if (!transport->multi || curl_multi_wakeup(transport->multi) != CURLM_OK)
+        return nx_fail(err, NX_ERR_SYSTEM,
+                       "curl cannot start: too little memory, or too few files "
+                       "may be open (ulimit -n)");
     curl_multi_setopt(transport->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
     curl_multi_setopt(transport->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)CONNECTIONS_MAX);
     int rc = pthread_create(&transport->thread, NULL, run, transport);
