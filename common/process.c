@@ -11,7 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 #define STDERR_KEPT 4096 /* enough of a failed program's stderr for its last line */
+#define RUN_SECONDS 60   /* that a helper program may take: it has little to do */
 
 extern char **environ;
 
@@ -79,7 +82,7 @@ static void close_others(const struct nx_spawn_options *options, int report)
 static void become(char *const *argv, const struct nx_spawn_options *options, pid_t parent,
                    int report)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_PDEATHSIG, options->death_signal ? options->death_signal : SIGKILL);
     if (getppid() != parent)
         _exit(127);
     for (int sig = 1; sig < NSIG; sig++)
@@ -137,16 +140,23 @@ int nx_spawn(const struct nx_args *args, const struct nx_spawn_options *options,
     return 0;
 }
 
-/* Read both pipes to their ends; keep the last STDERR_KEPT bytes of stderr. */
+/* Read both pipes to their ends, or until time is up; keep the last STDERR_KEPT bytes of stderr. */
 static int drain(int out_fd, int err_fd, struct nx_buffer *out, char *tail, struct nx_error *err)
 {
     struct pollfd fds[2] = { { .fd = out_fd, .events = POLLIN },
                              { .fd = err_fd, .events = POLLIN } };
     size_t kept_len = 0;
     int ret = 0;
-    while (fds[0].fd >= 0 || fds[1].fd >= 0) {
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+    tail[0] = 0;
+    for (int64_t due = nx_now_ms() + RUN_SECONDS * 1000; fds[0].fd >= 0 || fds[1].fd >= 0;) {
+        int64_t left = due - nx_now_ms();
+        if (left <= 0)
+            return nx_fail(err, NX_ERR_SYSTEM, "has not ended within %d s", RUN_SECONDS);
+        int n_ready = poll(fds, 2, (int)left);
+        if (n_ready < 0 && errno != EINTR)
             return nx_fail_errno(err, "poll");
+        if (n_ready <= 0)
+            continue;
         for (int i = 0; i < 2; i++) {
             if (fds[i].fd < 0 || !fds[i].revents)
                 continue;
@@ -203,6 +213,11 @@ int nx_run(const struct nx_args *args, struct nx_buffer *ret_out, struct nx_erro
     char tail[STDERR_KEPT + 1];
     int ret = drain(out_r, err_r, ret_out, tail, err);
     int status;
+    if (ret < 0) { /* it may wait for us to read on, or for ever */
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        return nx_fail_while(err, "%s", args->argv[0]);
+    }
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return nx_fail_errno(err, "%s", args->argv[0]);
@@ -212,5 +227,5 @@ int nx_run(const struct nx_args *args, struct nx_buffer *ret_out, struct nx_erro
     if (WEXITSTATUS(status) != 0)
         return nx_fail(err, NX_ERR_SYSTEM, "%s: exit status %d: %s", args->argv[0],
                        WEXITSTATUS(status), last_line(tail));
-    return ret;
+    return 0;
 }

@@ -28,7 +28,7 @@ static inline void nx_auto_args(struct nx_args *args)
 #define NX_AUTO_ARGS NX_AUTO(args)
 
 /* What a child process gets.  Signals are reset to their defaults in it, and it is
- * killed by SIGKILL if our thread that spawned it ends (so spawn from the main thread).
+ * killed by death_signal if our thread that spawned it ends (so spawn from the main thread).
  */
 struct nx_spawn_options {
     int stdin_fd;  /* -1: /dev/null */
@@ -37,6 +37,7 @@ struct nx_spawn_options {
     const int
         *keep_fds; /* descriptors that stay open under their own numbers; the rest is closed */
     size_t n_keep_fds;
+    int death_signal; /* 0: SIGKILL; SIGTERM for one that has something to clean up */
     bool new_session; /* setsid(), so that the terminal's Ctrl-C does not reach it */
     char *const *env; /* NULL: ours */
     /* Called in the child, last before it becomes the program: async-signal-safe calls only.  0, or -1 with errno, which
@@ -56,7 +57,7 @@ struct nx_spawn_options {
 int nx_spawn(const struct nx_args *args, const struct nx_spawn_options *options, pid_t *ret_pid,
              struct nx_error *err);
 
-/* Run to the end.  stdout is collected in ret_out (up to its max; may be NULL).
+/* Run to the end, which must come within a minute.  stdout is collected in ret_out (up to its max; may be NULL).
  * A status other than 0 is an error with the last line that it wrote to stderr.
  */
 int nx_run(const struct nx_args *args, struct nx_buffer *ret_out, struct nx_error *err);

@@ -122,7 +122,8 @@ static int run_nxfetch(const struct nx_args *args, struct nx_error *err)
     NX_AUTO_FD int to = errors[1];
     struct nx_spawn_options options = NX_SPAWN_DEFAULTS;
     options.stderr_fd = to;
-    options.new_session = true; /* Ctrl-C is ours to hand on */
+    options.new_session = true;     /* Ctrl-C is ours to hand on */
+    options.death_signal = SIGTERM; /* it has a mount to take away */
     if (nx_spawn(args, &options, &pid, err) < 0)
         return nx_fail_while(err, "nxfetch, which runs the machine");
     close(nx_steal_fd(&to));
