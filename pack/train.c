@@ -161,7 +161,7 @@ int nx_train_run(const char *path, unsigned seconds, struct nx_record **ret_reco
     NX_AUTO_FREE char *record_path = NULL;
     if (!absolute)
         return nx_fail_errno(err, "%s", path);
-    if (asprintf(&record_path, "%s.record", absolute) < 0) {
+    if (asprintf(&record_path, "%s.record.tmp", absolute) < 0) {
         record_path = NULL;
         return nx_fail_errno(err, "%s", path);
     }

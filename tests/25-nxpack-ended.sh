@@ -15,19 +15,19 @@ mkdir out
 whole=$(sha256sum <whole.nxpk)
 count=0
 
-# packing TEXT COMMAND...: nxpack, which then has told that it is so far, as PACK_PID
+# packing STAGE COMMAND...: nxpack, which then has told that it is so far, or has a machine running, as PACK_PID
 packing() {
-    local text=$1 line
+    local stage=$1 line=
     shift
     rm -f progress
     mkfifo progress
     bash -c 'exec "$@" --progress-fd 5 5>progress' - "$@" >said 2>&1 </dev/null &
     PACK_PID=$!
     exec 6<progress
-    while read -r -t 60 line <&6; do
-        [[ $line != *"$text"* ]] || return 0
+    until [[ $line = *"\"$stage\""* ]] || { [ "$stage" = training ] && [ "$(ours qemu-system)" ]; }; do
+        kill -0 "$PACK_PID" 2>/dev/null || die "it does not come to $stage: $(cat said)"
+        read -r -t 0.1 line <&6
     done
-    die "it does not come to \"$text\": $(cat said)"
 }
 
 # ended SIGNAL STATUS: by this signal; soon, with this status and all its children
@@ -52,7 +52,7 @@ ended() {
 remains() {
     local signal=$1 left
     shift
-    [ "$signal" != KILL ] || rm -f out/*.tmp out/*.tmp.record
+    [ "$signal" != KILL ] || rm -f out/*.tmp
     left=$(ls -A out)
     same "files left after $signal" "$left" "$*"
 }

@@ -28,7 +28,10 @@ end_of_test() {
     fi
     if [ "$(type -t stop_servers)" = function ]; then stop_servers; fi
     [ $status = 0 ] || [ $status = 77 ] || show_logs
-    case $WORK in */nxpk-test.*) rm -rf "$WORK" ;; esac
+    case $WORK in */nxpk-test.*)
+        grep -F " $WORK/" /proc/self/mounts | cut -d ' ' -f 2 | xargs -r -n 1 umount -l 2>/dev/null
+        rm -rf "$WORK" ;;
+    esac
     exit $status
 }
 
@@ -160,17 +163,25 @@ mount_package() {
     [ -f "$IMAGE" ] || die "nxfetch mount shows not one file, but: $IMAGE"
 }
 
+# ours [NAME]: the pids of this test's processes (by their TMPDIR, or a path of ours in their arguments) of these names.
+ours() {
+    local proc
+    for proc in /proc/[0-9]*; do
+        case $(cat "$proc/comm" 2>/dev/null) in ${1:-nxfetch}* | ${1:-qemu}* | ${1:-fusermount}*)
+            if { tr '\0' '\n' <"$proc/environ"; } 2>/dev/null | grep -qxF "TMPDIR=$TMPDIR" ||
+                grep -qaF "$WORK/" "$proc/cmdline" 2>/dev/null; then
+                echo "${proc#/proc/}"
+            fi ;;
+        esac
+    done
+}
+
 # No mount, no process, no temporary file of ours, nothing that the machine has written.
 nothing_left() {
-    local proc left
+    local pid left
     ! grep -F " $WORK/" /proc/self/mounts || die "a mount is left"
-    for proc in /proc/[0-9]*; do
-        case $(cat "$proc/comm" 2>/dev/null) in nxfetch* | qemu* | fusermount*)
-            ! { tr '\0' '\n' <"$proc/environ"; } 2>/dev/null | grep -qxF "TMPDIR=$TMPDIR" ||
-                die "a process is left: $(tr '\0' ' ' <"$proc/cmdline")"
-            ! grep -qaF "$WORK/" "$proc/cmdline" 2>/dev/null ||
-                die "a process is left: $(tr '\0' ' ' <"$proc/cmdline")" ;;
-        esac
+    for pid in $(ours); do
+        die "a process is left: $(tr '\0' ' ' <"/proc/$pid/cmdline")"
     done
     left=$(find "$XDG_RUNTIME_DIR" "$TMPDIR" "$XDG_CACHE_HOME"/nxpk/overlays ! -type d 2>/dev/null)
     [ -z "$left" ] || die "files are left: $left"

@@ -15,16 +15,6 @@ publish "$PACKAGE"
 start_nxserve "$WORK/www" || die "nxserve"
 start_relay -r 10000000 -d 5 || die "the relay does not start"
 
-# Our processes beside this shell's own: those whose temporary folder is this test's.
-ours() {
-    local proc
-    for proc in /proc/[0-9]*; do
-        case $(cat "$proc/comm" 2>/dev/null) in nxfetch* | qemu* | fusermount*)
-            { tr '\0' '\n' <"$proc/environ"; } 2>/dev/null | grep -qxF "TMPDIR=$TMPDIR" && echo "${proc#/proc/}" ;;
-        esac
-    done
-}
-
 # In a mount namespace without FUSE; the shell that makes it becomes nxfetch.
 mkdir -p "$WORK/no-fuse/tools"
 cat >"$WORK/no-fuse/nxfetch" <<END
