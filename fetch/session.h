@@ -2,7 +2,7 @@
 /* The launcher's side of an engine: from a location to a verified head, and, once that is
  * trusted, to images that can be read.  What info, pull, mount and booting have in common.
  *
- * The launcher has one thread and one place where it waits, nx_session_poll(), for signals, the
+ * The launcher has one thread (but for verb_run.c's copy of UEFI variables) and one place where it waits, nx_session_poll(), for signals, the
  * engine, and what the caller adds.
  */
 #ifndef NX_FETCH_SESSION_H

@@ -14,9 +14,11 @@
  * at most once in a run (a rejected state is one that has not run), and QEMU's own reset boots from the disks.
  */
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -225,6 +227,44 @@ static int admit(struct run *run, struct nx_error *err)
 
 /* ---- assemble ---- */
 
+/* A copy that may wait for the network.  It has a thread to itself, so that Ctrl-C is heard meanwhile. */
+struct copying {
+    const char *from, *to;
+    int done_fd; /* eventfd */
+    int ret;
+    struct nx_error err;
+};
+
+static void *copying_thread(void *opaque)
+{
+    struct copying *copying = opaque;
+    copying->ret = nx_firmware_copy_vars(copying->from, copying->to, &copying->err);
+    eventfd_write(copying->done_fd, 1);
+    return NULL;
+}
+
+static int copy_watched(struct run *run, const char *from, const char *to, struct nx_error *err)
+{
+    NX_AUTO_FD int done_fd = eventfd(0, EFD_CLOEXEC);
+    struct copying copying = { .from = from, .to = to, .done_fd = done_fd };
+    struct pollfd fd = { .fd = done_fd, .events = POLLIN };
+    pthread_t thread;
+    if (done_fd < 0)
+        return nx_fail_errno(err, "UEFI variables");
+    int rc = pthread_create(&thread, NULL, copying_thread, &copying);
+    if (rc != 0)
+        return nx_fail(err, NX_ERR_SYSTEM, "UEFI variables: %s", strerror(rc));
+    int ret = 0;
+    while (ret == 0 && !fd.revents)
+        ret = nx_session_poll(&run->session, &fd, 1, -1, err);
+    if (ret < 0)
+        nx_session_stop_engine(&run->session); /* so that its read ends */
+    pthread_join(thread, NULL);
+    if (ret == 0 && copying.ret < 0)
+        *err = copying.err;
+    return ret < 0 ? ret : copying.ret;
+}
+
 /* This run's own copy of the UEFI variables: the author's, else fresh ones. */
 static int copy_vars(struct run *run, struct nx_error *err)
 {
@@ -234,7 +274,7 @@ static int copy_vars(struct run *run, struct nx_error *err)
     run->vars = nx_instance_path(&run->session.instance, "vars.fd");
     if (!from || !run->vars)
         return nx_fail_errno(err, "UEFI variables");
-    return nx_firmware_copy_vars(from, run->vars, err);
+    return copy_watched(run, from, run->vars, err);
 }
 
 static int assemble(struct run *run, struct nx_error *err)

@@ -11,9 +11,18 @@ package tiny-saved || die "packing"
 publish "$PACKAGE"
 start_nxserve "$WORK/www" || die "nxserve"
 direct=$URL_BASE/tiny-saved.nxpk
-start_relay -r 2000000 -d 5 || die "the relay does not start"
+start_relay -r 40000 || die "the relay does not start"
+crawling=$URL_BASE/uefi.nxpk
+start_relay -r 2000000 -d 5 || die "the second relay does not start"
 slow=$URL_BASE/tiny-saved.nxpk
 count=0
+
+# A machine whose UEFI variables do not compress.
+{ head -c 100000 /usr/share/OVMF/OVMF_VARS_4M.fd && head -c 440672 /dev/urandom; } >"$WORK/vars.fd"
+truncate -s 1M "$WORK/disk.raw"
+sed -e "s|@DIR@|$WORK|" -e "s|</os>|<loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader><nvram>$WORK/vars.fd</nvram></os>|" \
+    tests/guests/tiny.xml >"$WORK/uefi.xml"
+"$BUILD/nxpack" -q -k "$KEY" "$WORK/uefi.xml" "$WORK/www/uefi.nxpk" || die "packing the UEFI machine"
 
 # until_said SECONDS FILE TEXT
 until_said() {
@@ -59,6 +68,15 @@ exporting() {
     FETCH_PID=$!
     until_said 20 "$WORK/progress" fetching
     until [ "$(find "$XDG_CACHE_HOME/nxpk/overlays" -name 'disk*' -size +0 2>/dev/null)" ]; do sleep 0.05; done
+}
+
+# Its UEFI variables come through FUSE, slowly: the launcher itself reads them.
+firmware() {
+    start "${machine[@]}" "$crawling"
+    until cat /proc/"$FETCH_PID"/task/*/wchan 2>/dev/null | grep -q request_wait_answer; do
+        kill -0 "$FETCH_PID" || die "it does not read its variables: $(cat "$WORK/said.log")"
+        sleep 0.05
+    done
 }
 
 # asking: on a terminal of its own, with what is typed there from fd 8.
@@ -110,7 +128,7 @@ stopped() {
     relay_go
 }
 
-for stage in connecting pulling resuming exporting asking; do
+for stage in connecting pulling resuming exporting firmware asking; do
     for signals in INT TERM HUP 'INT INT'; do
         stopped $stage 1 $signals
     done
