@@ -10,14 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "common/process.h"
 #include "fetch/mounted.h"
+#include "fetch/mountpoint.h"
 
 #define RUN_PREFIX "run-"
 
@@ -108,17 +107,9 @@ static void unmount_dead(const char *dir)
         images = NULL;
         return;
     }
-    if (!nx_is_mounted(images))
-        return;
-    if (umount2(images, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
-        return;
-    NX_AUTO_ARGS struct nx_args args = { 0 };
-    nx_args_add(&args, "fusermount3");
-    nx_args_add(&args, "-uz");
-    nx_args_add(&args, images);
     struct nx_error err = NX_ERROR_INIT;
-    if (nx_run(&args, NULL, &err) < 0)
-        nx_log(NX_LOG_WARNING, "%s is still mounted: %s", images, err.msg);
+    if (nx_is_mounted(images) && nx_mountpoint_detach(images, &err) < 0)
+        nx_log(NX_LOG_WARNING, "%s", err.msg);
 }
 
 /* Remove the run at dir unless somebody holds its lock. */

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <mntent.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -12,6 +14,8 @@
 #include "common/cleanup.h"
 #include "common/process.h"
 #include "fetch/mounted.h"
+
+#define MOUNT_TYPE "nxpk"
 
 NX_DEFINE_AUTO(struct fuse_session *, fuse_session, fuse_session_destroy)
 
@@ -52,7 +56,7 @@ __attribute__((format(printf, 2, 0))) static void keep_complaint(enum fuse_log_l
 static int mount_dir(const char *dir, int *ret_fd, struct nx_error *err)
 {
     char *argv[] = { (char *)"nxfetch", (char *)"-o",
-                     (char *)"fsname=nxpk,subtype=nxpk,default_permissions", NULL };
+                     (char *)"fsname=nxpk,subtype=" MOUNT_TYPE ",default_permissions", NULL };
     struct fuse_args args = FUSE_ARGS_INIT(3, argv);
     static const struct fuse_lowlevel_ops no_ops;
     NX_AUTO(fuse_session)
@@ -72,11 +76,42 @@ static int mount_dir(const char *dir, int *ret_fd, struct nx_error *err)
     return 0;
 }
 
+int nx_mountpoint_detach(const char *dir, struct nx_error *err)
+{
+    if (umount2(dir, MNT_DETACH | UMOUNT_NOFOLLOW) == 0 || !nx_is_mounted(dir))
+        return 0;
+    NX_AUTO_ARGS struct nx_args args = { 0 };
+    nx_args_add(&args, "fusermount3");
+    nx_args_add(&args, "-u");
+    nx_args_add(&args, "-z");
+    nx_args_add(&args, "--");
+    nx_args_add(&args, dir);
+    return nx_run(&args, NULL, err) < 0 ? nx_fail_while(err, "%s: cannot unmount", dir) : 0;
+}
+
+/* Is what is mounted on dir ours, with nobody behind it any more? */
+static bool is_dead(const char *dir)
+{
+    struct stat st;
+    if (lstat(dir, &st) == 0 || errno != ENOTCONN)
+        return false;
+    bool ours = false;
+    FILE *mounts = setmntent("/proc/self/mounts", "re");
+    for (struct mntent *entry; mounts && (entry = getmntent(mounts));)
+        if (strcmp(entry->mnt_dir, dir) == 0)
+            ours = strcmp(entry->mnt_type, "fuse." MOUNT_TYPE) == 0; /* the last is on top */
+    if (mounts)
+        endmntent(mounts);
+    return ours;
+}
+
 int nx_mountpoint_mount(const char *dir, struct nx_mountpoint *ret_mountpoint, struct nx_error *err)
 {
     NX_AUTO_FREE char *copy = realpath(dir, NULL);
     if (!copy)
         return nx_fail_errno(err, "%s", dir);
+    if (is_dead(copy) && nx_mountpoint_detach(copy, err) < 0)
+        return -1;
     int fd = -1;
     snprintf(mount_complaint, sizeof(mount_complaint), "fusermount3 refused");
     fuse_set_log_func(keep_complaint);
@@ -95,33 +130,12 @@ void nx_mountpoint_close_fd(struct nx_mountpoint *mountpoint)
     mountpoint->fd = -1;
 }
 
-static int fusermount_unmount(const char *dir, struct nx_error *err)
-{
-    NX_AUTO_ARGS struct nx_args args = { 0 };
-    nx_args_add(&args, "fusermount3");
-    nx_args_add(&args, "-u");
-    nx_args_add(&args, "-z");
-    nx_args_add(&args, "--");
-    nx_args_add(&args, dir);
-    return nx_run(&args, NULL, err);
-}
-
 int nx_mountpoint_unmount(struct nx_mountpoint *mountpoint, struct nx_error *err)
 {
     if (!mountpoint->dir)
         return 0;
-    int r = umount2(mountpoint->dir, MNT_DETACH | UMOUNT_NOFOLLOW);
-    int why = errno;
-    bool gone = r < 0 && !nx_is_mounted(mountpoint->dir); /* somebody else has unmounted it */
-    errno = why;
-    if (gone)
-        r = 0;
-    else if (r < 0 && errno == EPERM)
-        r = fusermount_unmount(mountpoint->dir, err);
-    else if (r < 0)
-        nx_fail_errno(err, "%s: cannot unmount", mountpoint->dir);
+    int r = nx_mountpoint_detach(mountpoint->dir, err);
     nx_mountpoint_close_fd(mountpoint);
-    free(mountpoint->dir);
-    mountpoint->dir = NULL;
+    free(NX_STEAL(mountpoint->dir));
     return r;
 }

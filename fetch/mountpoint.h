@@ -19,7 +19,10 @@ struct nx_mountpoint {
 /* Can this process mount with FUSE?  0, or -1 with the reason and its remedy as one line. */
 int nx_mountpoint_usable(struct nx_error *err);
 
-/* Mount on dir, an existing directory.  Call it before the engine starts, and
+/* Detach what is mounted on dir, whoever still uses it.  Nothing mounted is no failure. */
+int nx_mountpoint_detach(const char *dir, struct nx_error *err);
+
+/* Mount on dir, an existing directory; a mount there that a killed nxfetch has left goes first.  Call it before the engine starts, and
  * nx_mountpoint_close_fd() after it: while the launcher holds the descriptor too, the
  * death of the engine would leave reads waiting instead of ending them.  Nobody may look
  * into dir before the engine runs, for nobody would answer.

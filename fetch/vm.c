@@ -349,8 +349,12 @@ const char *nx_vm_rejection(const struct nx_vm *vm, char text[static 256])
     for (const char *at = vm->said; !line && *at; at += strcspn(at, "\n"), at += *at == '\n')
         if (!strstr(at, "warning:") || strstr(at, "warning:") > at + strcspn(at, "\n"))
             line = at;
+    if ((!line || !*line) && WIFSIGNALED(vm->status)) {
+        snprintf(text, 256, "it was killed by signal %d", WTERMSIG(vm->status));
+        return text;
+    }
     if (!line || !*line)
-        return "QEMU does not say why";
+        return "it does not say why";
     line = bare(line);
     snprintf(text, 256, "%.*s", (int)strcspn(line, "\n"), line);
     return text;

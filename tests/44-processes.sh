@@ -97,6 +97,9 @@ ends 10 1 'QEMU has failed: it does not say why'
 qemu "kill -SEGV \$\$"
 boot --trust "$TRUST" "$PACKAGE"
 ends 10 1 'QEMU was killed by signal 11'
+qemu "kill -SEGV \$\$"
+boot --no-cold --trust "$TRUST" "$URL_BASE/tiny-saved.nxpk"
+ends 10 1 'the machine cannot be resumed: QEMU does not take the saved state: it was killed by signal 11'
 qemu 'exec sleep 1000'
 boot --trust "$TRUST" --verbose "$PACKAGE"
 until [ "$(part sleep)" ]; do

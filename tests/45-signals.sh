@@ -99,7 +99,7 @@ running() {
 }
 
 mounted() {
-    mkdir -p "$WORK/mount"
+    [ -e "$WORK/mount" ] || mkdir "$WORK/mount" 2>/dev/null # a dead mount does not look as if it existed
     start mount --trust "$TRUST" "$slow" "$WORK/mount"
     until_said 60 "$WORK/said.log" '^mounted'
 }
@@ -155,3 +155,17 @@ FETCH_PID=
 { wait "$SCRIPT_PID"; } 2>/dev/null
 nothing_left
 echo "a terminal closed: ended in order"
+
+# A mount that a killed nxfetch has left in a folder of the user's: the next one there takes its place.
+new_cache
+mounted
+kill -KILL "$FETCH_PID"
+{ wait "$FETCH_PID"; } 2>/dev/null
+FETCH_PID=
+grep -qF " $WORK/mount " /proc/self/mounts || die "this test should find a mount that was left"
+mounted
+head -c 1M "$WORK/mount/disk0" | cmp -n 1048576 - "$GUEST/disk.raw" || die "it shows another disk"
+kill -INT "$FETCH_PID"
+fetch_ended 5
+nothing_left
+echo "a mount that was left: replaced"
