@@ -20,7 +20,7 @@ MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all deps demo check check-all check-unit check-headers check-layers check-format format analyze \
-        fuzz bench install uninstall clean help man
+        fuzz fuzz-corpus bench install uninstall clean help man
 
 ifeq ($(V),1)
   Q :=
@@ -86,7 +86,7 @@ $(B)/$(1): $(B)/$($(1)_MAIN:.c=.o) $($(1)_USES:%=$(B)/%.a)
 	$$(call say,LINK,$$@)
 	$$(Q)$(CC) $(NX_CFLAGS) $(CFLAGS) $(NX_LDFLAGS) $(LDFLAGS) -o $$@ $(B)/$($(1)_MAIN:.c=.o) $($(1)_USES:%=$(B)/%.a) $$(call PKG_LIBS,$($(1)_USES))
 endef
-$(foreach p,$(PROGRAMS) $(TEST_PROGRAMS),$(eval $(call program_rules,$(p))))
+$(foreach p,$(PROGRAMS) $(TEST_PROGRAMS) $(FUZZ_PROGRAMS),$(eval $(call program_rules,$(p))))
 
 .PHONY: programs
 programs: $(PROGRAMS:%=$(B)/%)
@@ -161,7 +161,13 @@ analyze:
 	$(Q)$(MAKE) --no-print-directory CC=gcc DEVELOPER=1 CFLAGS='-O1 -g -fanalyzer $(ANALYZER_FLAGS)' B=build/analyze programs
 
 fuzz:
-	$(Q)BUILD=$(B) sh tests/fuzz/run.sh $(T)
+	$(Q)sh tests/fuzz/run.sh $(T)
+
+fuzz-corpus:
+	$(Q)sh tests/fuzz/run.sh --merge $(T)
+
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZ_PROGRAMS:%=$(B)/%)
 
 bench:
 	@$(MAKE) --no-print-directory deps
@@ -189,6 +195,6 @@ help:
 	@echo 'make check-all   the same with the tests that need many minutes'
 	@echo 'make install     into PREFIX (/usr/local), below DESTDIR; make uninstall removes it'
 	@echo 'make bench       measure against peers (T=NAME for one)'
-	@echo 'make fuzz        fuzz the parsers for a few seconds each (T=NAME, SECONDS=N)'
+	@echo 'make fuzz        fuzz the parsers for a few seconds each (T=NAME, SECONDS=N); make fuzz-corpus keeps what it found new'
 	@echo 'make format      format the sources; check-format, check-headers, check-layers, analyze: what CI checks'
 	@echo 'variables:       V=1  DEVELOPER=1 (-Werror)  SANITIZE=address,undefined  CC=clang'

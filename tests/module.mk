@@ -7,6 +7,9 @@ TOOL_SRCS := $(wildcard tests/tools/*.c)
 TEST_PROGRAMS := $(UNIT_TESTS) $(TOOL_SRCS:tests/tools/%.c=tools/%)
 $(foreach t,$(UNIT_TESTS),$(eval $(t)_MAIN := tests/$(t).c)$(eval $(t)_USES := tests fetch serve pack formats common))
 $(foreach t,$(TOOL_SRCS:tests/tools/%.c=tools/%),$(eval $(t)_MAIN := tests/$(t).c)$(eval $(t)_USES := tests fetch serve pack formats common))
+# What libFuzzer drives: built only by tests/fuzz/run.sh, with clang.
+FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,fuzz/%,$(wildcard tests/fuzz/fuzz-*.c))
+$(foreach t,$(FUZZ_PROGRAMS),$(eval $(t)_MAIN := tests/$(t).c)$(eval $(t)_USES := fetch serve formats common))
 # Shell tests in the order of their numbers: 1x programs, 5x and 6x real guests.  Those in tests/slow/ only by check-all.
 CHECK_TESTS := $(UNIT_TESTS) $(sort $(wildcard tests/[0-9]*.sh))
 SLOW_TESTS := $(sort $(wildcard tests/slow/*.sh))

@@ -20,9 +20,9 @@ static int take(void *opaque, void *buf, size_t len, size_t *ret_n, struct nx_er
 
 static int page(void *opaque, uint64_t offset, const void *data, struct nx_error *err)
 {
-    static uint8_t sum;
+    static volatile uint8_t sum; /* so that the page is read */
     for (size_t i = 0; data && i < NX_MIGRATION_PAGE; i++)
-        sum ^= ((const uint8_t *)data)[i];
+        sum = sum ^ ((const uint8_t *)data)[i];
     if (offset % NX_MIGRATION_PAGE || offset >= NX_MIGRATION_RAM_MAX)
         abort();
     return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A fuzz target: a file tests/fuzz/fuzz-X.c with this function, seeds made by run.sh from real files. */
+/* A fuzz target: a file tests/fuzz/fuzz-X.c with this function, which aborts when what it tests is wrong (run.sh). */
 #ifndef NX_TESTS_FUZZ_H
 #define NX_TESTS_FUZZ_H
 
