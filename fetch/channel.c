@@ -169,10 +169,8 @@ int nx_channel_pack_head(const struct nx_head *head, struct nx_buffer *payload,
                          struct nx_error *err)
 {
     char pem[NX_PUBLIC_PEM_SIZE + 1];
-    memset(pem, '\n', sizeof(pem)); /* an unsigned package's signer.pem */
-    if (head->signer && nx_key_public_pem(head->signer, pem, err) < 0)
-        return -1;
-    if (nx_buffer_add_le(payload, 4, head->manifest_xml.len, err) < 0 ||
+    if (nx_head_signer_pem(head, pem, err) < 0 ||
+        nx_buffer_add_le(payload, 4, head->manifest_xml.len, err) < 0 ||
         nx_buffer_add(payload, head->manifest_xml.data, head->manifest_xml.len, err) < 0 ||
         nx_buffer_add(payload, head->signature, NX_SIGNATURE_SIZE, err) < 0 ||
         nx_buffer_add(payload, pem, NX_PUBLIC_PEM_SIZE, err) < 0 ||

@@ -240,18 +240,24 @@ void nx_head_free(struct nx_head *head)
 
 /* ---- writing ---- */
 
+/* What signer.pem holds for this key, or for none. */
+static int make_pem(const struct nx_key *key, char pem[static NX_PUBLIC_PEM_SIZE + 1],
+                    struct nx_error *err)
+{
+    memset(pem, '\n', NX_PUBLIC_PEM_SIZE);
+    pem[NX_PUBLIC_PEM_SIZE] = 0;
+    return key ? nx_key_public_pem(key, pem, err) : 0;
+}
+
 /* What signer.pem and manifest.sig hold for a key over a manifest, or for none. */
 static int make_signature(const struct nx_buffer *manifest_xml, const struct nx_key *key,
                           uint8_t signature[static NX_SIGNATURE_SIZE],
                           char pem[static NX_PUBLIC_PEM_SIZE + 1], struct nx_error *err)
 {
     memset(signature, 0, NX_SIGNATURE_SIZE);
-    memset(pem, '\n', NX_PUBLIC_PEM_SIZE);
-    if (!key)
-        return 0;
-    if (nx_key_sign(key, manifest_xml->data, manifest_xml->len, signature, err) < 0)
+    if (key && nx_key_sign(key, manifest_xml->data, manifest_xml->len, signature, err) < 0)
         return -1;
-    return nx_key_public_pem(key, pem, err);
+    return make_pem(key, pem, err);
 }
 
 static int write_front(struct nx_zip_writer *zip, const struct nx_buffer *manifest_xml,
@@ -321,6 +327,20 @@ int nx_package_write_head(struct nx_zip_writer *zip, const struct nx_manifest *m
         write_front(zip, &xml, signature, pem, err) < 0)
         return -1;
     return nx_zip_member(zip, "domain.xml", domain_xml, manifest->domain.size, err);
+}
+
+int nx_head_signer_pem(const struct nx_head *head, char ret_pem[static NX_PUBLIC_PEM_SIZE + 1],
+                       struct nx_error *err)
+{
+    return make_pem(head->signer, ret_pem, err);
+}
+
+int nx_head_write_front(const struct nx_head *head, struct nx_zip_writer *zip, struct nx_error *err)
+{
+    char pem[NX_PUBLIC_PEM_SIZE + 1];
+    if (make_pem(head->signer, pem, err) < 0)
+        return -1;
+    return write_front(zip, &head->manifest_xml, head->signature, pem, err);
 }
 
 /* ---- signing in place ---- */

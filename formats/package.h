@@ -61,6 +61,14 @@ int nx_head_from_parts(const struct nx_buffer *manifest_xml,
                        const struct nx_buffer *domain_xml, const char *name,
                        struct nx_head **ret_head, struct nx_error *err);
 
+/* Write the members before domain.xml again, as the package has them. */
+int nx_head_write_front(const struct nx_head *head, struct nx_zip_writer *zip,
+                        struct nx_error *err);
+
+/* What signer.pem holds: the signer's key, or newlines. */
+int nx_head_signer_pem(const struct nx_head *head, char ret_pem[static NX_PUBLIC_PEM_SIZE + 1],
+                       struct nx_error *err);
+
 void nx_head_free(struct nx_head *head);
 
 static inline void nx_auto_head(struct nx_head **head)

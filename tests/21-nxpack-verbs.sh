@@ -109,9 +109,12 @@ for at in $chunks $((chunks + 70000)) $((chunks + 500000)); do
     only bad
     rmdir bad
 done
-damage $((size - 10))
-"$NXPACK" verify -q bad.nxpk 2>/dev/null
-is "damage in the directory's last fields does not crash" yes "$([ $? -le 1 ] && echo yes)"
+# No digest covers the ZIP archive's own bytes: a time in the first header, a CRC, a name, the directory's last fields.
+directory=$(LC_ALL=C grep -abo 'PK' a.nxpk | tail -7 | head -1 | cut -d: -f1)
+for at in 10 $((chunks - 30)) $((index + 3)) "$directory" $((directory + 16)) $((size - 10)) $((size - 1)); do
+    damage "$at"
+    refused "a damaged byte at $at" 1 '^nxpack: bad.nxpk: ' "$NXPACK" verify bad.nxpk
+done
 for member in manifest.xml manifest.sig signer.pem domain.xml; do
     at=$(LC_ALL=C grep -abo "$member" a.nxpk | head -1 | cut -d: -f1)
     at=$((at + ${#member} + 30))
@@ -125,10 +128,8 @@ for length in 0 1 40 500 $((index - 1)) $((chunks + 5)) $((size / 2)) $((chunks 
 done
 head -c $((size - 1)) a.nxpk >bad.nxpk
 refused "cut by one byte" 1 '^nxpack: bad.nxpk: ' "$NXPACK" verify bad.nxpk
-# A forged directory: unzip would see another chunks member than our readers.
 cp a.nxpk bad.nxpk && printf 'some trailing bytes' >>bad.nxpk
-"$NXPACK" verify -q bad.nxpk 2>/dev/null
-is "trailing bytes do not crash" yes "$([ $? -le 1 ] && echo yes)"
+refused "trailing bytes" 1 'bad.nxpk: at offset '"$size"': the ZIP archive' "$NXPACK" verify bad.nxpk
 
 # ---- unpack ----
 mkdir out
