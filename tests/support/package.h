@@ -20,6 +20,19 @@ struct test_image {
 void test_package_build(const struct test_image *images, unsigned n_images,
                         const struct nx_key *key, struct nx_buffer *out);
 
+/* The same in steps, for tests that bend a part: make the parts; plan, which fills in the sizes, digests and places of the
+ * members; write a package of them with this manifest, whatever it says, and a right signature.
+ */
+struct test_parts {
+    struct nx_manifest *manifest;
+    struct nx_buffer domain, state, index, chunks;
+};
+void test_parts_make(const struct test_image *images, unsigned n_images, struct test_parts *parts);
+void test_parts_plan(struct test_parts *parts);
+void test_parts_write(const struct test_parts *parts, const struct nx_buffer *manifest_xml,
+                      const struct nx_key *key, struct nx_buffer *out);
+void test_parts_release(struct test_parts *parts);
+
 /* What the device state of a package with memory decompresses to. */
 extern const char test_device_state[];
 
