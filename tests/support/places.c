@@ -216,6 +216,12 @@ void places_find(const struct nx_buffer *package, const struct nx_manifest *m,
     }
 }
 
+void places_find_xml(const struct nx_buffer *text, struct places *places)
+{
+    *places = (struct places){ NULL, 0 };
+    add_xml(places, text, 0, text->len);
+}
+
 /* ---- alterations ---- */
 
 static const char *const names[ALTERATIONS] = {

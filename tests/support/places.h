@@ -23,6 +23,9 @@ struct places {
 void places_find(const struct nx_buffer *package, const struct nx_manifest *m,
                  struct places *places);
 
+/* The same of an XML text: its tags, attributes, values and texts. */
+void places_find_xml(const struct nx_buffer *text, struct places *places);
+
 enum alteration {
     ALTER_FLIP_FIRST, /* the lowest bit of its first byte */
     ALTER_FLIP_LAST,  /* the highest bit of its last byte */
