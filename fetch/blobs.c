@@ -286,6 +286,11 @@ void nx_blobs_set_boot_end(struct nx_blobs *blobs, uint64_t offset)
     blobs->boot_end = offset;
 }
 
+const char *nx_blobs_name(const struct nx_blobs *blobs)
+{
+    return blobs->options.name;
+}
+
 void nx_blobs_stop(struct nx_blobs *blobs)
 {
     if (blobs && blobs->flights)

@@ -44,6 +44,9 @@ struct nx_blobs_options {
 int nx_blobs_new(const struct nx_blobs_options *options, struct nx_blobs **ret_blobs,
                  struct nx_error *err);
 
+/* The package's, for messages. */
+const char *nx_blobs_name(const struct nx_blobs *blobs);
+
 /* Whoever waits fails with NX_ERR_CANCELLED from now on.  The transport is to be stopped first. */
 void nx_blobs_stop(struct nx_blobs *blobs);
 void nx_blobs_free(struct nx_blobs *blobs);

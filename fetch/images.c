@@ -4,6 +4,7 @@
  */
 #include "fetch/images.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -81,9 +82,11 @@ static int get_chunk(struct nx_images *images, unsigned image, uint64_t n,
     if (!raw || raw->len != len) {
         NX_AUTO_BYTES struct nx_bytes *stored = NULL;
         nx_bytes_unref(NX_STEAL(raw));
-        if (nx_blobs_get(images->tree.blobs, blob, &stored, err) < 0 ||
-            decode(images, stored, len, &raw, err) < 0)
+        if (nx_blobs_get(images->tree.blobs, blob, &stored, err) < 0)
             return nx_fail_while(err, "image %s", img->name);
+        if (decode(images, stored, len, &raw, err) < 0)
+            return nx_fail_while(err, "%s: image %s, chunk %" PRIu64 ", at offset %" PRIu64,
+                                 nx_blobs_name(images->tree.blobs), img->name, n, blob->offset);
         nx_memo_put(images->decoded, &blob->digest, raw);
     }
     *ret_raw = NX_STEAL(raw);

@@ -31,8 +31,8 @@ static int get_page(const struct nx_tree *tree, unsigned image, const struct nx_
     if (nx_blobs_get(tree->blobs, blob, &bytes, err) < 0)
         return -1;
     if (nx_index_page_check(bytes->data, bytes->len, level, first, tree->manifest, img, err) < 0)
-        return nx_fail_while(err, "image %s: index page at offset %" PRIu64, img->name,
-                             blob->offset);
+        return nx_fail_while(err, "%s: image %s, index page at offset %" PRIu64,
+                             nx_blobs_name(tree->blobs), img->name, blob->offset);
     *ret_page = (struct page){ NX_STEAL(bytes), level, first };
     return 0;
 }

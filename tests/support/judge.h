@@ -19,7 +19,7 @@ const char *judge_file(const struct nx_buffer *package);
 int judge_verify(const char *path, struct nx_error *err);
 
 /* An engine reads the device state and all images of the package at config's path or URL, as nxfetch without FUSE
- * does: 0, and they are the n images and test_device_state (or the state was refused); -1 and why.
+ * does: 0, and they are the n images and test_device_state (or the state was refused); -1 and why, in words that name the path or URL.
  */
 int judge_read(struct nx_engine_config *config, const struct test_image *images, unsigned n,
                struct nx_error *err);
