@@ -4,7 +4,6 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <assert.h>
-#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -22,12 +21,16 @@ struct nx_zip_writer {
 static la_ssize_t take_bytes(struct archive *archive, void *opaque, const void *data, size_t len)
 {
     struct nx_zip_writer *zip = opaque;
-    if (zip->sink && zip->sink(data, len, zip->opaque, &zip->sink_error) < 0) {
-        archive_set_error(archive, EIO, "the sink failed");
-        return -1;
-    }
+    /* libarchive is not told of a failure: it would leak a little.  failed() looks. */
+    if (zip->sink && zip->sink_error.code == NX_OK)
+        zip->sink(data, len, zip->opaque, &zip->sink_error);
     zip->position += len;
     return (la_ssize_t)len;
+}
+
+static bool failed(const struct nx_zip_writer *zip, int status)
+{
+    return status != ARCHIVE_OK || zip->sink_error.code != NX_OK;
 }
 
 static int fail_writer(struct nx_zip_writer *zip, const char *what, struct nx_error *err)
@@ -83,7 +86,7 @@ int nx_zip_begin(struct nx_zip_writer *zip, const char *name, uint64_t size, uin
     archive_entry_set_size(entry, (int64_t)size);
     int status = archive_write_header(zip->archive, entry);
     archive_entry_free(entry);
-    if (status != ARCHIVE_OK)
+    if (failed(zip, status))
         return fail_writer(zip, name, err);
     if (ret_offset)
         *ret_offset = zip->position;
@@ -95,7 +98,7 @@ int nx_zip_write(struct nx_zip_writer *zip, const void *data, size_t len, struct
     assert(len <= zip->member_left);
     for (size_t put = 0; put < len;) {
         la_ssize_t n = archive_write_data(zip->archive, (const char *)data + put, len - put);
-        if (n <= 0)
+        if (failed(zip, n > 0 ? ARCHIVE_OK : ARCHIVE_FATAL))
             return fail_writer(zip, "ZIP member", err);
         put += (size_t)n;
     }
@@ -107,7 +110,7 @@ int nx_zip_write(struct nx_zip_writer *zip, const void *data, size_t len, struct
 int nx_zip_end(struct nx_zip_writer *zip, uint64_t *ret_overhead, struct nx_error *err)
 {
     assert(!zip->sink || zip->member_left == 0);
-    if (archive_write_finish_entry(zip->archive) != ARCHIVE_OK)
+    if (failed(zip, archive_write_finish_entry(zip->archive)))
         return fail_writer(zip, "ZIP member", err);
     if (ret_overhead)
         *ret_overhead = zip->position - zip->member_start - zip->member_written;
@@ -129,7 +132,7 @@ uint64_t nx_zip_position(const struct nx_zip_writer *zip)
 
 int nx_zip_finish(struct nx_zip_writer *zip, struct nx_error *err)
 {
-    if (archive_write_close(zip->archive) != ARCHIVE_OK)
+    if (failed(zip, archive_write_close(zip->archive)))
         return fail_writer(zip, "ZIP directory", err);
     return 0;
 }
