@@ -2,8 +2,14 @@
 /* A signed package altered at every place of its structure, in every way: nxpack verify notices each, and what
  * the engine reads is right or not read.
  */
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "common/io.h"
+#include "formats/chunk.h"
 #include "tests/support/judge.h"
 #include "tests/support/main.h"
 #include "tests/support/origin.h"
@@ -21,6 +27,7 @@ static struct test_image images[] = {
 };
 static struct nx_buffer package = NX_BUFFER_INIT(1 << 20), bent = NX_BUFFER_INIT(2 << 20);
 static struct places places;
+static int big_fd; /* of a package over 4 GiB */
 
 /* A chunk of noise, two of text and the last one; the rest is zero. */
 static uint8_t *sparse_bytes(size_t size)
@@ -163,6 +170,82 @@ START_TEST(engine_reads_right_from_web)
 }
 END_TEST
 
+/* ---- ZIP64 ---- */
+
+#define HOLE (UINT64_C(9) << 29) /* 4.5 GiB of zeros behind the chunks, which a package may have */
+
+/* What is zero becomes a hole. */
+static int write_sparse(const void *data, size_t len, void *opaque, struct nx_error *err)
+{
+    struct nx_zip_writer **zip = opaque;
+    return nx_is_zero(data, len)
+               ? 0
+               : nx_pwrite_full(big_fd, data, len, nx_zip_position(*zip), "big.nxpk", err);
+}
+
+static void write_big(struct test_parts *parts, const struct nx_key *key, struct nx_error *err)
+{
+    struct nx_manifest *m = parts->manifest;
+    NX_AUTO_ZIP struct nx_zip_writer *zip = NULL;
+    NX_AUTO_FREE uint8_t *zeros = calloc(1, 1 << 20);
+    m->chunks.size += HOLE;
+    nx_assert_ok(nx_package_plan(m, err), *err);
+    nx_assert_ok(nx_zip_writer_new(write_sparse, &zip, &zip, err), *err);
+    nx_assert_ok(nx_package_write_head(zip, m, parts->domain.data, key, err), *err);
+    nx_assert_ok(nx_zip_member(zip, "device-state", parts->state.data, parts->state.len, err),
+                 *err);
+    nx_assert_ok(nx_zip_member(zip, "index", parts->index.data, parts->index.len, err), *err);
+    nx_assert_ok(nx_zip_begin(zip, "chunks", m->chunks.size, NULL, err), *err);
+    nx_assert_ok(nx_zip_write(zip, parts->chunks.data, parts->chunks.len, err), *err);
+    for (uint64_t done = 0; done < HOLE; done += 1 << 20)
+        nx_assert_ok(nx_zip_write(zip, zeros, 1 << 20, err), *err);
+    nx_assert_ok(nx_zip_end(zip, NULL, err), *err);
+    nx_assert_ok(nx_zip_finish(zip, err), *err);
+    ck_assert_int_eq(ftruncate(big_fd, (off_t)nx_zip_position(zip)), 0);
+}
+
+/* A package over 4 GiB has records that others do not: sizes of 64 bits behind the chunks, an extra field of
+ * their entry in the directory, and two more records at the end.
+ */
+START_TEST(zip64_records)
+{
+    struct nx_error err;
+    struct test_parts parts;
+    NX_AUTO_KEY struct nx_key *key = NULL;
+    const char *path = judge_file(&package);
+    NX_AUTO_FD int fd = open(path, O_RDWR | O_TRUNC | O_CLOEXEC);
+    big_fd = fd;
+    nx_assert_ok(nx_key_generate(&key, &err), err);
+    test_parts_make(images, 2, &parts);
+    test_parts_plan(&parts);
+    write_big(&parts, key, &err);
+    nx_assert_ok(judge_verify(path, &err), err);
+    struct stat st;
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    unsigned n = 0;
+    for (uint64_t at = nx_manifest_end(parts.manifest); at < (uint64_t)st.st_size; at += 29, n++) {
+        uint8_t byte, other;
+        ck_assert_int_eq(pread(fd, &byte, 1, (off_t)at), 1);
+        other = byte ^ 0x10;
+        ck_assert_int_eq(pwrite(fd, &other, 1, (off_t)at), 1);
+        ck_assert_msg(judge_verify(path, &err) < 0, "byte %" PRIu64 ": not noticed", at);
+        ck_assert_int_eq(pwrite(fd, &byte, 1, (off_t)at), 1);
+    }
+    printf("%u bytes behind 4.5 GiB flipped, each noticed by verify\n", n);
+    test_parts_release(&parts);
+}
+END_TEST
+
+/* For tests/slow/43-zip64.sh. */
+static void add_slow(Suite *suite)
+{
+    TCase *tcase = tcase_create("zip64");
+    tcase_set_timeout(tcase, 1200);
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, zip64_records);
+    suite_add_tcase(suite, tcase);
+}
+
 int main(void)
 {
     const TTest *const tests[] = { verify_notices_all, verify_notices_every_byte,
@@ -174,6 +257,8 @@ int main(void)
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
         tcase_add_test(tcase, tests[i]);
     suite_add_tcase(suite, tcase);
+    if (getenv("NX_SLOW"))
+        add_slow(suite);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
