@@ -252,7 +252,7 @@ int main(void)
                                    engine_reads_right_from_file, engine_reads_right_from_web };
     Suite *suite = suite_create("altered");
     TCase *tcase = tcase_create("altered");
-    tcase_set_timeout(tcase, 300);
+    tcase_set_timeout(tcase, 900); /* with sanitizers, on a slow machine */
     tcase_add_checked_fixture(tcase, setup, teardown);
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
         tcase_add_test(tcase, tests[i]);

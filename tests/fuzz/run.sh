@@ -13,7 +13,7 @@ wanted=${1:-}
 seconds=${SECONDS_EACH:-${SECONDS:-10}}
 case $seconds in 0 | '') seconds=10 ;; esac
 input_max=65536  # bytes
-corpus_max=8192  # of what is kept in the tree
+corpus_max=4096  # of what is kept in the tree
 out=build/fuzz
 mkdir -p $out
 echo "fuzz: building with clang"
