@@ -16,8 +16,8 @@ const char *nx_utc(time_t time, char text[static NX_UTC_SIZE])
     return text;
 }
 
-struct timespec nx_after_ms(int64_t ms)
+int nx_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t due)
 {
-    int64_t due = nx_now_ms() + ms;
-    return (struct timespec){ due / 1000, due % 1000 * 1000000 };
+    struct timespec until = { due / 1000, due % 1000 * 1000000 };
+    return pthread_cond_clockwait(cond, lock, CLOCK_MONOTONIC, &until);
 }

@@ -2,6 +2,7 @@
 #ifndef NX_COMMON_CLOCK_H
 #define NX_COMMON_CLOCK_H
 
+#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -13,9 +14,7 @@ int64_t nx_now_ms(void);
 /* A time as "2026-11-21T01:02:03Z": of two such texts the later one is the greater for strcmp().  Returns text. */
 const char *nx_utc(time_t time, char text[static NX_UTC_SIZE]);
 
-/* So many milliseconds from now, for pthread_cond_clockwait() with CLOCK_MONOTONIC: unlike pthread_cond_timedwait()'s
- * clock it does not jump when somebody sets the time, or the host wakes up.
- */
-struct timespec nx_after_ms(int64_t ms);
+/* pthread_cond_timedwait(), but until nx_now_ms() is due: whoever sets the clock changes no wait. */
+int nx_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t due);
 
 #endif

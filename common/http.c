@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <openssl/x509_vfy.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
@@ -14,9 +15,11 @@
 #define STALL_TIMEOUT   20
 #define TRIES           4
 #define REDIRECTS_MAX   5
-#define BACKOFF_FIRST   250   /* ms */
-#define BACKOFF_MAX     15000 /* ms */
-#define RETRY_AFTER_MAX 120   /* s */
+#define BACKOFF_FIRST   250          /* ms */
+#define BACKOFF_MAX     15000        /* ms */
+#define RETRY_AFTER_MAX 120          /* s */
+#define HEADERS_MAX     (128u << 10) /* bytes of all headers of one request, redirects and all */
+#define IGNORED_MAX     (1u << 20)   /* bytes of a redirect's body, which nobody reads */
 
 /* ---- URLs ---- */
 
@@ -122,6 +125,11 @@ static size_t on_header(char *data, size_t size, size_t n, void *opaque)
     struct nx_http_request *request = opaque;
     size_t len = size * n;
     char line[1024];
+    request->header_bytes += len;
+    if (request->header_bytes > HEADERS_MAX) {
+        nx_fail(&request->err, NX_ERR_SERVER, "the server's headers do not end");
+        return 0;
+    }
     if (len >= sizeof line)
         return len; /* none of those we read */
     memcpy(line, data, len);
@@ -211,6 +219,16 @@ static size_t on_body(char *data, size_t size, size_t n, void *opaque)
     return len;
 }
 
+/* The body of a redirect is curl's to skip, however long it is: that is bounded here. */
+static int on_progress(void *opaque, curl_off_t total, curl_off_t now, curl_off_t up_total,
+                       curl_off_t up)
+{
+    struct nx_http_request *request = opaque;
+    if ((uint64_t)now <= request->length + IGNORED_MAX)
+        return nx_interrupted();
+    return nx_fail(&request->err, NX_ERR_SERVER, "the server sends more bytes than were asked for");
+}
+
 int nx_http_take(struct nx_http_request *request, size_t n, struct nx_buffer *ret_front,
                  struct nx_error *err)
 {
@@ -251,6 +269,7 @@ int nx_http_prepare(CURL *easy, const char *url, const struct nx_http_options *o
     forget_answer(request);
     request->err = (struct nx_error)NX_ERROR_INIT;
     request->curl_text[0] = 0;
+    request->header_bytes = 0;
     if (set_headers(easy, request, err) < 0)
         return -1;
     char range[64];
@@ -276,6 +295,9 @@ int nx_http_prepare(CURL *easy, const char *url, const struct nx_http_options *o
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
+    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, request);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->curl_text);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, options->insecure ? 0L : 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, options->insecure ? 0L : 2L);
@@ -306,19 +328,33 @@ static enum nx_errcode classify_curl(CURLcode code)
     }
 }
 
-static int judge(CURLcode code, struct nx_http_request *request, struct nx_error *err)
+/* What to do about a certificate that is not believed: ours is the choice of authorities, all else is the admin's. */
+static const char *certificate_remedy(CURL *easy)
+{
+    long result = 0;
+    curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &result);
+    switch (result) {
+    case X509_V_OK: /* the name is wrong: curl has looked for itself */
+        return "; the certificate is for another host: use the name that it has";
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return "; the server's admin must renew it, unless the clock of this host is wrong";
+    default:
+        return "; --ca-cert FILE names another authority";
+    }
+}
+
+static int judge(CURL *easy, CURLcode code, struct nx_http_request *request, struct nx_error *err)
 {
     if (request->err.code != NX_OK) { /* a callback has stopped the transfer, and said why */
         if (err)
             *err = request->err;
         return -1;
     }
-    if (code == CURLE_PEER_FAILED_VERIFICATION)
-        return nx_fail(err, NX_ERR_SERVER, "%s (--ca-cert FILE names another authority)",
-                       request->curl_text[0] ? request->curl_text : curl_easy_strerror(code));
     if (code != CURLE_OK)
-        return nx_fail(err, classify_curl(code), "%s",
-                       request->curl_text[0] ? request->curl_text : curl_easy_strerror(code));
+        return nx_fail(err, classify_curl(code), "%s%s",
+                       request->curl_text[0] ? request->curl_text : curl_easy_strerror(code),
+                       code == CURLE_PEER_FAILED_VERIFICATION ? certificate_remedy(easy) : "");
     if (judge_answer(request, err) < 0)
         return -1;
     uint64_t want = request->length;
@@ -333,8 +369,7 @@ static int judge(CURLcode code, struct nx_http_request *request, struct nx_error
 int nx_http_finish(CURL *easy, const char *url, CURLcode code, struct nx_http_request *request,
                    struct nx_error *err)
 {
-    (void)easy;
-    if (judge(code, request, err) == 0)
+    if (judge(easy, code, request, err) == 0)
         return 0;
     char text[512];
     return nx_fail_while(err, "%s", nx_http_display_url(url, text));
@@ -366,12 +401,6 @@ static void wait_ms(unsigned ms)
     nanosleep(&left, NULL); /* a signal ends it early, and the caller looks */
 }
 
-static int stop_when_interrupted(void *opaque, curl_off_t a, curl_off_t b, curl_off_t c,
-                                 curl_off_t d)
-{
-    return nx_interrupted();
-}
-
 static inline void nx_auto_easy(CURL **easy)
 {
     curl_easy_cleanup(*easy);
@@ -383,8 +412,6 @@ int nx_http_get(const char *url, const struct nx_http_options *options,
     NX_AUTO(easy) CURL *easy = curl_easy_init();
     if (!easy)
         return nx_fail(err, NX_ERR_SYSTEM, "%s: curl cannot start", url);
-    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, stop_when_interrupted);
     unsigned tries = options->tries ? options->tries : TRIES;
     for (unsigned n = 1;; n++) {
         struct nx_error failure = NX_ERROR_INIT;

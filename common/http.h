@@ -56,6 +56,7 @@ struct nx_http_request {
     char etag[256];  /* "" if none or weak */
     char content_encoding[32];
     unsigned retry_after; /* seconds, 0 if not said */
+    size_t header_bytes;  /* internal: bounded */
     struct nx_error err;  /* what the callbacks found wrong */
     char curl_text[CURL_ERROR_SIZE];
     struct curl_slist *headers; /* owned */
@@ -64,7 +65,8 @@ struct nx_http_request {
 };
 
 /* Set up easy for request: URL, range, callbacks, timeouts, http(s) only, at most
- * 5 redirects that never leave http(s), Accept-Encoding: identity.
+ * 5 redirects that never leave http(s) and take no password to another host, Accept-Encoding: identity.  What the server
+ * sends is bounded: headers, the body, and what comes with a redirect.  Ends early when interrupted (interrupt.h).
  */
 int nx_http_prepare(CURL *easy, const char *url, const struct nx_http_options *options,
                     struct nx_http_request *request, struct nx_error *err);
