@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/clock.h"
 
@@ -26,11 +25,12 @@
 
 #define WORKERS   2
 #define GAP_MAX   4096 /* bytes between two blobs of one range */
-#define WRONG_MAX 3    /* times that each mirror may have wrong bytes for one blob */
+#define WRONG_MAX 3    /* times that each mirror may have wrong bytes for one blob, … */
+#define WRONG_RUN 10 /* … and while a machine runs: in a minute somebody may have put it right */
 #define NEAR_BYTES \
     (512u << 10) /* what 100 Mbit/s bring in 40 ms: as long as a range's own speed is not known */
-#define STALLED_MS   1500 /* after so long without a byte nobody should wait for a range */
-#define LOOK_AGAIN_S 1    /* how often who waits asks whether that is so */
+#define STALLED_MS    1500 /* after so long without a byte nobody should wait for a range */
+#define LOOK_AGAIN_MS 1000 /* how often who waits asks whether that is so */
 
 struct flight {
     struct nx_map_node node; /* its key is the blob's digest */
@@ -41,8 +41,8 @@ struct flight {
     bool background;        /* under lock: part of what is to be fetched whole, not just a guess */
     bool done;              /* under lock */
     struct nx_bytes *bytes; /* under lock until done: then constant; NULL: err */
-    struct nx_error err;
-    unsigned wrong; /* worker: how often its bytes were wrong */
+    struct nx_error err;    /* under lock until done: what is wrong so far */
+    unsigned wrong;         /* worker: how often its bytes were wrong */
 };
 
 struct batch {
@@ -389,21 +389,21 @@ static struct flight *join(struct nx_flights *flights, const struct nx_blob *blo
 }
 
 /* Wait until the flight is done, for so long at most.  Under lock; false when time is up. */
-static bool is_done_within(struct nx_flights *flights, const struct flight *flight,
-                           unsigned seconds)
+static bool is_done_within(struct nx_flights *flights, const struct flight *flight, int ms)
 {
-    struct timespec until = nx_after_ms(seconds * INT64_C(1000));
+    int64_t due = nx_now_ms() + ms;
     int rc = 0;
     while (!flight->done && !flights->stopping && rc != ETIMEDOUT)
-        rc = pthread_cond_clockwait(&flights->landing, &flights->lock, CLOCK_MONOTONIC, &until);
+        rc = nx_wait_until(&flights->landing, &flights->lock, due);
     return flight->done || flights->stopping;
 }
 
 /* Nothing has come for a while: the user should know what the guest waits for.  Under lock. */
 static void wait_told(struct nx_flights *flights, const struct flight *flight)
 {
+    struct nx_error why = flight->err;
     pthread_mutex_unlock(&flights->lock);
-    nx_report_wait(flights->report, NX_REPORT_WAIT_TEXT);
+    nx_report_wait(flights->report, why.code == NX_OK ? NX_REPORT_WAIT_TEXT : why.msg);
     pthread_mutex_lock(&flights->lock);
     while (!flight->done && !flights->stopping)
         pthread_cond_wait(&flights->landing, &flights->lock);
@@ -416,7 +416,7 @@ static void wait_told(struct nx_flights *flights, const struct flight *flight)
 static void wait_done(struct nx_flights *flights, const struct flight *flight)
 {
     for (int64_t tell = nx_now_ms() + NX_REPORT_WAIT_MS; nx_now_ms() < tell;) {
-        if (is_done_within(flights, flight, LOOK_AGAIN_S))
+        if (is_done_within(flights, flight, LOOK_AGAIN_MS))
             return;
         if (!flight->batch || !is_far(flight->batch, flight))
             continue;
@@ -504,13 +504,16 @@ static void fetch_again(struct nx_flights *flights, struct batch *from, struct f
 {
     struct nx_error err = NX_ERROR_INIT;
     unsigned mirror = from->transfer.mirror, n = nx_transport_mirrors(flights->transport);
+    unsigned tries = n * (nx_transport_is_patient(flights->transport) ? WRONG_RUN : WRONG_MAX);
     describe_wrong(flights, &flight->blob, mirror, &err);
+    nx_transport_leave(flights->transport, mirror);
     struct batch *batch =
-        ++flight->wrong < WRONG_MAX * n ? new_batch(flights, 1, from->transfer.priority) : NULL;
+        ++flight->wrong < tries ? new_batch(flights, 1, from->transfer.priority) : NULL;
     pthread_mutex_lock(&flights->lock);
     uint64_t bit = UINT64_C(1) << (mirror % 64);
     bool tell = !(flights->told_wrong & bit);
     flights->told_wrong |= bit;
+    flight->err = err;
     if (batch) {
         add_member(batch, flight);
         if (flight->urgent)
@@ -523,9 +526,9 @@ static void fetch_again(struct nx_flights *flights, struct batch *from, struct f
         set_done(flights, flight, NULL, &err);
         return;
     }
-    batch->transfer.mirror = mirror + 1;
-    if (flight->wrong >= n)
-        batch->transfer.delay_ms = nx_http_backoff_ms(flight->wrong, 0);
+    batch->transfer.avoided = mirror + 1;
+    if (flight->wrong % n == 0)
+        batch->transfer.delay_ms = nx_http_backoff_ms(flight->wrong / n, 0);
     nx_report_add(flights->report, &flights->report->stats.retries, 1);
     nx_transport_submit(flights->transport, &batch->transfer);
 }

@@ -52,9 +52,16 @@ static void forget(struct nx_opened *opened)
 
 /* ---- the web --------------------------------------------------------------- */
 
+/* What the web has said of the file. */
+struct answer {
+    uint64_t total;
+    char etag[256];
+};
+
 /* Append the file's bytes from front.len up to end; fewer if it ends before. */
-static int fetch_front(const struct nx_opening *opening, struct nx_buffer *front, size_t end,
-                       uint64_t *ret_total, char ret_etag[static 256], struct nx_error *err)
+static int fetch_front(const struct nx_opening *opening, struct nx_opened *opened,
+                       struct nx_buffer *front, size_t end, struct answer *answer,
+                       struct nx_error *err)
 {
     struct nx_transfer transfer = { .offset = front->len,
                                     .length = end - front->len,
@@ -64,41 +71,43 @@ static int fetch_front(const struct nx_opening *opening, struct nx_buffer *front
     if (r == 0)
         r = nx_buffer_add(front, transfer.http.body.data, transfer.http.body.len, err);
     if (r == 0) {
-        *ret_total = transfer.http.total;
-        memcpy(ret_etag, transfer.http.etag, 256);
+        answer->total = transfer.http.total;
+        memcpy(answer->etag, transfer.http.etag, sizeof(answer->etag));
+        opened->mirror = transfer.mirror;
+        nx_http_display_url(nx_transport_url(opening->transport, transfer.mirror), opened->name);
     }
     nx_http_request_release(&transfer.http);
     return r;
 }
 
 /* Parse what front has, and fetch more of it until that is a head. */
-static int parse_front(const struct nx_opening *opening, struct nx_opened *opened, uint64_t *total,
-                       char etag[static 256], struct nx_error *err)
+static int parse_front(const struct nx_opening *opening, struct nx_opened *opened,
+                       struct answer *answer, struct nx_error *err)
 {
     for (;;) {
         size_t need = 0;
-        if (nx_head_parse(opened->front.data, opened->front.len, opening->name, &opened->head,
-                          &need, err) < 0)
+        if (nx_head_parse(opened->front.data, opened->front.len, opened->name, &opened->head, &need,
+                          err) < 0)
             return -1;
         if (opened->head)
             return 0;
-        if (need > *total && opened->front.len >= *total)
+        if (need > answer->total && opened->front.len >= answer->total)
             return nx_fail(err, NX_ERR_FORMAT,
                            "%s: truncated: it ends within the package's head, after %" PRIu64
                            " bytes",
-                           opening->name, *total);
-        if (fetch_front(opening, &opened->front, need, total, etag, err) < 0)
+                           opened->name, answer->total);
+        if (fetch_front(opening, opened, &opened->front, need, answer, err) < 0)
             return -1;
     }
 }
 
 /* Is the file's head still the cached one?  1: it is; 0: front has what is there now. */
-static int revalidate(const struct nx_opening *opening, struct nx_opened *opened, uint64_t *total,
-                      char etag[static 256], struct nx_error *err)
+static int revalidate(const struct nx_opening *opening, struct nx_opened *opened,
+                      struct answer *answer, struct nx_error *err)
 {
     const struct nx_span *domain = &opened->head->manifest->domain;
     NX_AUTO_BUFFER struct nx_buffer now = NX_BUFFER_INIT(NX_HEAD_MAX);
-    if (fetch_front(opening, &now, domain->offset + domain->size, total, etag, err) < 0)
+    if (fetch_front(opening, opened, &now, domain->offset + domain->size, answer, err) < 0)
         return -1;
     if (now.len > 0 && now.len <= opened->front.len &&
         memcmp(now.data, opened->front.data, now.len) == 0)
@@ -115,7 +124,7 @@ static int check_total(const struct nx_opening *opening, const struct nx_opened 
         return nx_fail(err, NX_ERR_FORMAT,
                        "%s: truncated: the file has %" PRIu64 " bytes of at least %" PRIu64
                        "; it must be copied to the server again",
-                       opening->name, total, end);
+                       opened->name, total, end);
     nx_report_set(opening->report, &opening->report->stats.package_bytes, total);
     return 0;
 }
@@ -123,11 +132,10 @@ static int check_total(const struct nx_opening *opening, const struct nx_opened 
 static int open_web(const struct nx_opening *opening, struct nx_opened *opened,
                     struct nx_error *err)
 {
-    uint64_t total = 0;
-    char etag[256] = "";
+    struct answer answer = { 0 };
     if (open_cached(opening, opened)) {
         struct nx_error why = NX_ERROR_INIT;
-        int r = revalidate(opening, opened, &total, etag, &why);
+        int r = revalidate(opening, opened, &answer, &why);
         if (r < 0 && why.code == NX_ERR_NETWORK) {
             nx_report_text(opening->report, NX_MSG_NOTICE,
                            "%s: going on with the version in the cache", why.msg);
@@ -136,14 +144,14 @@ static int open_web(const struct nx_opening *opening, struct nx_opened *opened,
         if (r < 0 && err)
             *err = why;
         if (r != 0)
-            return r < 0 ? -1 : check_total(opening, opened, total, err);
-    } else if (fetch_front(opening, &opened->front, NX_HEAD_FIRST, &total, etag, err) < 0) {
+            return r < 0 ? -1 : check_total(opening, opened, answer.total, err);
+    } else if (fetch_front(opening, opened, &opened->front, NX_HEAD_FIRST, &answer, err) < 0) {
         return -1;
     }
-    if (parse_front(opening, opened, &total, etag, err) < 0 ||
-        check_total(opening, opened, total, err) < 0)
+    if (parse_front(opening, opened, &answer, err) < 0 ||
+        check_total(opening, opened, answer.total, err) < 0)
         return -1;
-    keep_head(opening, opened, etag);
+    keep_head(opening, opened, answer.etag);
     return 0;
 }
 
@@ -157,17 +165,17 @@ static int open_offline(const struct nx_opening *opening, struct nx_opened *open
     return nx_fail(
         err, NX_ERR_NETWORK,
         "%s: not in the cache, and --offline forbids to fetch it: run nxfetch pull first",
-        opening->name);
+        opened->name);
 }
 
 static int open_file(const struct nx_opening *opening, struct nx_opened *opened,
                      struct nx_error *err)
 {
     struct stat st;
-    if (nx_head_read(opening->fd, opening->name, &opened->head, err) < 0)
+    if (nx_head_read(opening->fd, opened->name, &opened->head, err) < 0)
         return -1;
     if (fstat(opening->fd, &st) < 0)
-        return nx_fail_errno(err, "%s", opening->name);
+        return nx_fail_errno(err, "%s", opened->name);
     nx_report_mark(opening->report, &opening->report->stats.first_byte);
     return check_total(opening, opened, (uint64_t)st.st_size, err);
 }
@@ -182,20 +190,43 @@ static int check_pin(const struct nx_opening *opening, const struct nx_opened *o
     return nx_fail(err, NX_ERR_TRUST,
                    "%s: not the package that the reference names: its manifest is %.16s…, the "
                    "reference's %.16s…; ask the author for a new reference",
-                   opening->name, nx_digest_hex(&opened->head->manifest_digest, have),
+                   opened->name, nx_digest_hex(&opened->head->manifest_digest, have),
                    nx_digest_hex(pin, want));
+}
+
+/* One copy of the package. */
+static int open_copy(const struct nx_opening *opening, struct nx_opened *opened,
+                     struct nx_error *err)
+{
+    int (*open_it)(const struct nx_opening *, struct nx_opened *, struct nx_error *) =
+        opening->fd >= 0     ? open_file
+        : opening->transport ? open_web
+                             : open_offline;
+    return open_it(opening, opened, err) < 0 ? -1 : check_pin(opening, opened, err);
+}
+
+/* This mirror's copy is bad; another one's may be good. */
+static void leave_mirror(const struct nx_opening *opening, struct nx_opened *opened,
+                         const struct nx_error *why)
+{
+    nx_report_text(opening->report, NX_MSG_NOTICE, "%s: going on with another mirror", why->msg);
+    nx_transport_leave(opening->transport, opened->mirror);
+    forget(opened);
 }
 
 int nx_opening_run(const struct nx_opening *opening, struct nx_opened *ret_opened,
                    struct nx_error *err)
 {
+    struct nx_error why = NX_ERROR_INIT;
+    unsigned others = opening->transport ? nx_transport_mirrors(opening->transport) - 1 : 0;
     *ret_opened = (struct nx_opened){ .front = NX_BUFFER_INIT(NX_HEAD_MAX) };
-    int (*open_it)(const struct nx_opening *, struct nx_opened *, struct nx_error *) =
-        opening->fd >= 0     ? open_file
-        : opening->transport ? open_web
-                             : open_offline;
-    if (open_it(opening, ret_opened, err) < 0 || check_pin(opening, ret_opened, err) < 0)
-        return -1;
+    snprintf(ret_opened->name, sizeof(ret_opened->name), "%s", opening->name);
+    while (open_copy(opening, ret_opened, &why) < 0) {
+        bool bad_copy = why.code == NX_ERR_FORMAT || why.code == NX_ERR_TRUST;
+        if (!bad_copy || others-- == 0)
+            return nx_fail(err, why.code, "%s", why.msg);
+        leave_mirror(opening, ret_opened, &why);
+    }
     if (opening->transport)
         nx_transport_set_minimum(opening->transport, nx_manifest_end(ret_opened->head->manifest));
     nx_report_mark(opening->report, &opening->report->stats.manifest_verified);

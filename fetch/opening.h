@@ -15,7 +15,7 @@
 struct nx_opening {
     const struct nx_engine_config *config;
     int fd;                         /* the local package, or -1 */
-    const char *name;               /* for messages */
+    const char *name;               /* for messages; on the web they name the mirror instead */
     struct nx_transport *transport; /* NULL: local, or offline */
     struct nx_cache *cache;         /* or NULL */
     struct nx_report *report;
@@ -27,10 +27,13 @@ struct nx_opened {
     struct nx_buffer
         front;           /* the file's first bytes, which hold more than the head; empty if local */
     size_t front_cached; /* so many of these bytes have come from the cache */
+    unsigned mirror;     /* that the head, or its answer, has come from */
+    char name[512];      /* of what was opened, for messages */
 };
 
 /* On the web: one GET of NX_HEAD_FIRST bytes, mostly; when the cache has the head, one GET that asks whether it is still
- * the same.  A new head is put into the cache.  Release *ret_opened in both cases.
+ * the same.  A new head is put into the cache.  A mirror that has another package, or a damaged one, is told to the
+ * user and left for the next.  Release *ret_opened in both cases.
  */
 int nx_opening_run(const struct nx_opening *opening, struct nx_opened *ret_opened,
                    struct nx_error *err);

@@ -66,12 +66,14 @@ static struct nx_bytes *from_network(const struct nx_state_sources *sources,
     const struct nx_span *span = &sources->manifest->device_state;
     struct nx_bytes *bytes = NULL;
     for (unsigned i = 0; !bytes && i < nx_transport_mirrors(sources->transport); i++) {
-        struct nx_transfer transfer = {
-            .offset = span->offset, .length = span->size, .priority = priority, .mirror = i
-        };
-        if (nx_transport_fetch(sources->transport, &transfer, err) == 0 &&
-            check(sources, transfer.http.body.data, err) == 0)
+        struct nx_transfer transfer = { .offset = span->offset,
+                                        .length = span->size,
+                                        .priority = priority };
+        int r = nx_transport_fetch(sources->transport, &transfer, err);
+        if (r == 0 && check(sources, transfer.http.body.data, err) == 0)
             bytes = copy(transfer.http.body.data, span->size);
+        else if (r == 0)
+            nx_transport_leave(sources->transport, transfer.mirror);
         nx_http_request_release(&transfer.http);
     }
     return bytes;

@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/clock.h"
 
@@ -19,7 +18,8 @@
 #define UNURGENT_MAX     4     /* of them, those that nobody waits for: connections stay free */
 #define SLOW_RETRY_MS    15000 /* when every mirror has refused */
 #define DEMAND_RETRY_MS  5000  /* at most, while a guest waits: it goes on soon after the network */
-#define DEMAND_STALL     5     /* s of silence in a demand's first try: hasten() */
+#define DEMAND_STALL     5     /* s of silence in a demand's first try: bound_slowness() */
+#define SLOW_SPEED       256   /* bytes/s: what is slower than that is silence, at first */
 #define READAHEAD_TRIES  1
 #define CURL_BUFFER_SIZE (128L << 10)
 
@@ -46,6 +46,7 @@ struct nx_transport {
     pthread_mutex_t lock;
     struct transfer_list queues[NX_PRIORITIES]; /* under lock */
     struct transfer_list active;                /* under lock */
+    unsigned preferred;                         /* under lock: the mirror that is asked first */
     unsigned n_active[NX_PRIORITIES];           /* under lock */
     uint64_t minimum;                           /* under lock */
     bool patient;                               /* under lock */
@@ -137,12 +138,15 @@ static void tell_arrived(struct nx_http_request *http)
 }
 
 /* While somebody waits, silence is borne less long at first: often just this connection is dead, and another one
- * works.  A server that does need long to answer gets its time in the next tries.
+ * works.  A server that does need long to answer, or a line that is this slow, gets its time in the next tries.
  */
-static void hasten(struct nx_transport *transport, const struct nx_transfer *transfer, CURL *easy)
+static void bound_slowness(struct nx_transport *transport, const struct nx_transfer *transfer,
+                           CURL *easy)
 {
     const struct nx_http_options *options = transport->options;
     unsigned round = transfer->failures / transport->n_mirrors;
+    long slowest = round < 8 ? SLOW_SPEED >> round : 1;
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, slowest);
     pthread_mutex_lock(&transport->lock);
     bool background = transfer->priority == NX_PRIORITY_BACKGROUND;
     pthread_mutex_unlock(&transport->lock);
@@ -171,7 +175,7 @@ static int start_with(struct nx_transport *transport, struct nx_transfer *transf
     transfer->started = nx_now_ms();
     if (nx_http_prepare(easy, mirror->url, transport->options, http, err) < 0)
         return -1;
-    hasten(transport, transfer, easy);
+    bound_slowness(transport, transfer, easy);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     if (curl_multi_add_handle(transport->multi, easy) != CURLM_OK)
         return nx_fail(err, NX_ERR_SYSTEM, "%s: curl does not take the transfer", mirror->url);
@@ -224,6 +228,12 @@ static void queue_again(struct nx_transport *transport, struct nx_transfer *tran
     pthread_mutex_unlock(&transport->lock);
 }
 
+static void leave(struct nx_transport *transport, unsigned mirror) /* under lock */
+{
+    if (transport->preferred == mirror)
+        transport->preferred = (mirror + 1) % transport->n_mirrors;
+}
+
 /* Milliseconds until the next try, or -1: give up. */
 static int64_t next_try(struct nx_transport *transport, struct nx_transfer *transfer,
                         const struct nx_error *err, bool *ret_demand)
@@ -232,6 +242,7 @@ static int64_t next_try(struct nx_transport *transport, struct nx_transfer *tran
     bool readahead = transfer->priority == NX_PRIORITY_READAHEAD;
     *ret_demand = transfer->priority == NX_PRIORITY_DEMAND;
     bool patient = transport->patient && !readahead;
+    leave(transport, transfer->mirror);
     pthread_mutex_unlock(&transport->lock);
     unsigned n = transport->n_mirrors;
     int64_t longest = *ret_demand && !transfer->http.retry_after ? DEMAND_RETRY_MS : INT64_MAX;
@@ -416,9 +427,11 @@ void nx_transport_submit(struct nx_transport *transport, struct nx_transfer *tra
 {
     transfer->failures = transfer->refusals = 0;
     transfer->waits = false;
-    transfer->mirror %= transport->n_mirrors;
     pthread_mutex_lock(&transport->lock);
     bool stopping = transport->stopping;
+    transfer->mirror = transport->preferred;
+    if (transfer->avoided == transfer->mirror + 1)
+        transfer->mirror = transfer->avoided % transport->n_mirrors;
     if (!stopping) {
         transfer->due = nx_now_ms() + transfer->delay_ms;
         transfer->state = NX_TRANSFER_QUEUED;
@@ -495,11 +508,11 @@ static void wake(struct nx_transfer *transfer, const struct nx_error *err)
 
 static bool is_done_within(struct waiter *waiter, int ms)
 {
-    struct timespec until = nx_after_ms(ms);
+    int64_t due = nx_now_ms() + ms;
     pthread_mutex_lock(&waiter->lock);
     int rc = 0;
     while (!waiter->done && rc != ETIMEDOUT)
-        rc = pthread_cond_clockwait(&waiter->cond, &waiter->lock, CLOCK_MONOTONIC, &until);
+        rc = nx_wait_until(&waiter->cond, &waiter->lock, due);
     bool done = waiter->done;
     pthread_mutex_unlock(&waiter->lock);
     return done;
@@ -617,6 +630,21 @@ void nx_transport_set_patient(struct nx_transport *transport)
     pthread_mutex_unlock(&transport->lock);
 }
 
+bool nx_transport_is_patient(struct nx_transport *transport)
+{
+    pthread_mutex_lock(&transport->lock);
+    bool patient = transport->patient;
+    pthread_mutex_unlock(&transport->lock);
+    return patient;
+}
+
+void nx_transport_leave(struct nx_transport *transport, unsigned mirror)
+{
+    pthread_mutex_lock(&transport->lock);
+    leave(transport, mirror);
+    pthread_mutex_unlock(&transport->lock);
+}
+
 void nx_transport_set_minimum(struct nx_transport *transport, uint64_t bytes)
 {
     pthread_mutex_lock(&transport->lock);
@@ -631,5 +659,5 @@ unsigned nx_transport_mirrors(const struct nx_transport *transport)
 
 const char *nx_transport_url(const struct nx_transport *transport, unsigned mirror)
 {
-    return transport->mirrors[mirror % transport->n_mirrors].url;
+    return transport->mirrors[mirror].url;
 }

@@ -3,7 +3,7 @@
  *
  * What each answer is worth, http.h decides; what happens then, this does.  A failure that may
  * pass is tried again with back-off, on the next mirror if there is one.  A mirror that refuses is
- * left for the next one.  When all of them refuse or the tries are used up, the transfer
+ * left for the next one, and so is one that fails, or that hardly moves: what comes later does not ask it first.  When all of them refuse or the tries are used up, the transfer
  * fails - unless the transport is patient, for then a guest waits for these bytes: it goes on
  * trying, slowly, and the user is told.
  *
@@ -43,7 +43,9 @@ struct nx_transfer {
     uint64_t length; /* at least 1 */
     bool may_be_short;
     enum nx_priority priority;
-    unsigned mirror;   /* which is asked first; afterwards: which has answered */
+    unsigned mirror; /* afterwards: which has answered */
+    unsigned
+        avoided; /* 1 + the mirror that is not to be asked first, for its bytes were wrong; or 0 */
     unsigned delay_ms; /* not before so many milliseconds from now */
     nx_transfer_fn *done;
     /* Called on the network thread when more of http.body has come, or NULL: be quick.  It may
@@ -94,6 +96,10 @@ void nx_transport_promote(struct nx_transport *transport, struct nx_transfer *tr
 
 /* From now on what somebody waits for never fails. */
 void nx_transport_set_patient(struct nx_transport *transport);
+bool nx_transport_is_patient(struct nx_transport *transport);
+
+/* Something is wrong with what this mirror has: another one is asked first from now on, if there is one. */
+void nx_transport_leave(struct nx_transport *transport, unsigned mirror);
 
 /* The file must have at least so many bytes: a mirror with fewer is refused. */
 void nx_transport_set_minimum(struct nx_transport *transport, uint64_t bytes);
