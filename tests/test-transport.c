@@ -69,18 +69,38 @@ END_TEST
 
 static const struct trouble {
     enum origin_mischief mischief;
-    enum nx_errcode code;
+    enum nx_errcode code; /* SERVER: it is not asked again */
     const char *message;
 } troubles[] = {
     { ORIGIN_IGNORES_RANGE, NX_ERR_SERVER, "the server ignores ranges" },
     { ORIGIN_WRONG_RANGE, NX_ERR_SERVER, "Content-Range is not what was asked for" },
-    { ORIGIN_404, NX_ERR_SERVER, "not found (HTTP status 404)" },
+    { ORIGIN_WRONG_TOTAL, NX_ERR_SERVER, "Content-Range is not what was asked for" },
+    { ORIGIN_WRONG_LENGTH, NX_ERR_NETWORK, "got 2500 of 5000 bytes" },
+    { ORIGIN_SHORT_BODY, NX_ERR_NETWORK, "closed with 2500 bytes remaining" },
+    { ORIGIN_LONG_BODY, NX_ERR_SERVER, "the server sends more bytes than were asked for" },
     { ORIGIN_GZIP, NX_ERR_SERVER, "the server compresses (Content-Encoding: gzip)" },
-    { ORIGIN_503, NX_ERR_NETWORK, "HTTP status 503" },
-    { ORIGIN_RESET, NX_ERR_NETWORK, "" },
-    { ORIGIN_SHORT_BODY, NX_ERR_NETWORK, "" },
     { ORIGIN_STALL, NX_ERR_NETWORK, "too slow" },
+    { ORIGIN_TRICKLE, NX_ERR_NETWORK, "too slow" },
+    { ORIGIN_RESET, NX_ERR_NETWORK, "" },
+    { ORIGIN_GARBAGE, NX_ERR_SERVER, "HTTP/0.9" },
+    { ORIGIN_ENDLESS_HEADERS, NX_ERR_SERVER, "headers do not end" },
+    { ORIGIN_ENDLESS_INTERIM, NX_ERR_SERVER, "headers do not end" },
+    { ORIGIN_403, NX_ERR_SERVER, "access denied (HTTP status 403)" },
+    { ORIGIN_404, NX_ERR_SERVER, "not found (HTTP status 404)" },
+    { ORIGIN_416, NX_ERR_SERVER, "no bytes at offset 100 (HTTP status 416)" },
+    { ORIGIN_429, NX_ERR_NETWORK, "HTTP status 429" },
+    { ORIGIN_503, NX_ERR_NETWORK, "HTTP status 503" },
+    { ORIGIN_503_LATER, NX_ERR_NETWORK, "HTTP status 503" },
+    { ORIGIN_MOVED_LOOP, NX_ERR_SERVER, "Maximum (5) redirects followed" },
+    { ORIGIN_MOVED_FILE, NX_ERR_SERVER, "Protocol \"file\" not supported or disabled" },
+    { ORIGIN_MOVED_LONG, NX_ERR_SERVER, "the server sends more bytes than were asked for" },
 };
+
+/* How often the origin is asked, if so many tries are allowed. */
+static unsigned asked(const struct trouble *t, unsigned tries)
+{
+    return t->mischief == ORIGIN_MOVED_LOOP ? 6 : t->code == NX_ERR_NETWORK ? tries : 1;
+}
 
 START_TEST(test_lasting_trouble)
 {
@@ -88,10 +108,13 @@ START_TEST(test_lasting_trouble)
     struct nx_error err = NX_ERROR_INIT;
     NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 2);
     origin_misbehave(origin, t->mischief, UINT_MAX);
+    int64_t start = nx_now_ms();
     nx_assert_fails(fetch(transport, 100, 5000, &err), err, t->message);
     ck_assert_int_eq(err.code, t->code);
     ck_assert_ptr_nonnull(strstr(err.msg, origin_url(origin)));
-    ck_assert_uint_eq(origin_requests(origin), t->code == NX_ERR_NETWORK ? 2 : 1);
+    ck_assert_uint_eq(origin_requests(origin), asked(t, 2));
+    ck_assert_uint_le(report.stats.bytes, 2 * 5000);
+    ck_assert_int_lt(nx_now_ms() - start, 10000);
 }
 END_TEST
 
@@ -108,7 +131,63 @@ START_TEST(test_passing_trouble)
 }
 END_TEST
 
-/* Where one mirror is in trouble, the other has the bytes: at once. */
+/* What a server says of when to come back is obeyed. */
+START_TEST(test_retry_after)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 2);
+    origin_misbehave(origin, ORIGIN_503_LATER, 1);
+    int64_t start = nx_now_ms();
+    nx_assert_ok(fetch(transport, 100, 5000, &err), err);
+    ck_assert_int_ge(nx_now_ms() - start, 2000);
+}
+END_TEST
+
+/* A line, or a server, that is slow for good is borne in the end. */
+START_TEST(test_slow)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 1);
+    nx_transport_set_patient(transport);
+    origin_misbehave(origin, ORIGIN_TRICKLE, UINT_MAX);
+    nx_assert_ok(fetch(transport, 100, 250, &err), err); /* of 100 bytes a second */
+    ck_assert_uint_gt(origin_requests(origin), 2);
+}
+END_TEST
+
+START_TEST(test_redirect)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 1);
+    origin_misbehave(origin, ORIGIN_MOVED, UINT_MAX);
+    nx_assert_ok(fetch(transport, 100, 5000, &err), err);
+    ck_assert_uint_eq(origin_requests(origin), 2);
+}
+END_TEST
+
+/* The user's password is for the host that he has given it to, and a redirect is no reason to show it around. */
+START_TEST(test_password)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    struct origin *other = origin_start(data, FILE_SIZE);
+    char url[128];
+    snprintf(url, sizeof(url), "http://user:secret@%s", origin_url(origin) + strlen("http://"));
+    struct nx_transport *transport = connect_to(url, NULL, 1);
+    origin_move(origin, origin_url(other));
+    origin_misbehave(origin, ORIGIN_MOVED_AWAY, 1);
+    nx_assert_ok(fetch(transport, 100, 5000, &err), err);
+    ck_assert_uint_eq(origin_passwords(origin), 1);
+    ck_assert_uint_eq(origin_requests(other), 1);
+    ck_assert_uint_eq(origin_passwords(other), 0);
+    origin_misbehave(origin, ORIGIN_404, 1);
+    nx_assert_fails(fetch(transport, 100, 5000, &err), err, origin_url(origin));
+    ck_assert_ptr_null(strstr(err.msg, "secret"));
+    nx_transport_free(transport);
+    origin_stop(other);
+}
+END_TEST
+
+/* Where one mirror is in trouble, the other has the bytes: at once, and later without asking the first again. */
 START_TEST(test_mirror)
 {
     struct nx_error err = NX_ERROR_INIT;
@@ -116,8 +195,53 @@ START_TEST(test_mirror)
     origin_misbehave(bad, troubles[_i].mischief, UINT_MAX);
     struct nx_transport *transport = connect_to(origin_url(bad), origin_url(origin), 1);
     nx_assert_ok(fetch(transport, 100, 5000, &err), err);
+    nx_assert_ok(fetch(transport, 5100, 5000, &err), err);
+    ck_assert_uint_eq(origin_requests(bad), asked(&troubles[_i], 1));
+    ck_assert_uint_eq(origin_requests(origin), 2);
+    /* Until the other one is in trouble, too. */
+    origin_misbehave(bad, ORIGIN_GOOD, 0);
+    origin_misbehave(origin, troubles[_i].mischief, UINT_MAX);
+    nx_assert_ok(fetch(transport, 10100, 5000, &err), err);
+    nx_transport_free(transport);
+    origin_stop(bad);
+}
+END_TEST
+
+/* Nobody listens. */
+START_TEST(test_refused)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    struct origin *gone = origin_start(data, FILE_SIZE);
+    char url[64];
+    snprintf(url, sizeof(url), "%s", origin_url(gone));
+    origin_stop(gone);
+    struct nx_transport *transport = connect_to(url, NULL, 2);
+    nx_assert_fails(fetch(transport, 100, 5000, &err), err, "connect to 127.0.0.1 port");
+    ck_assert_int_eq(err.code, NX_ERR_NETWORK);
+    nx_transport_free(transport);
+    transport = connect_to(url, origin_url(origin), 1);
+    nx_assert_ok(fetch(transport, 100, 5000, &err), err);
+    nx_assert_ok(fetch(transport, 100, 5000, &err), err);
+    ck_assert_uint_eq(report.stats.retries, 1 + 1);
+    nx_transport_free(transport);
+}
+END_TEST
+
+/* A mirror whose bytes are wrong is not the first that is asked for them again. */
+START_TEST(test_avoided)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    struct origin *bad = origin_start(data, FILE_SIZE);
+    struct nx_transport *transport = connect_to(origin_url(bad), origin_url(origin), 1);
+    struct nx_transfer transfer = { .length = 100, .avoided = 1 };
+    nx_assert_ok(nx_transport_fetch(transport, &transfer, &err), err);
+    ck_assert_uint_eq(transfer.mirror, 1);
+    nx_http_request_release(&transfer.http);
+    nx_assert_ok(fetch(transport, 0, 100, &err), err);
     ck_assert_uint_eq(origin_requests(bad), 1);
-    ck_assert_uint_eq(origin_requests(origin), 1);
+    nx_transport_leave(transport, 0);
+    nx_assert_ok(fetch(transport, 0, 100, &err), err);
+    ck_assert_uint_eq(origin_requests(bad), 1);
     nx_transport_free(transport);
     origin_stop(bad);
 }
@@ -340,7 +464,13 @@ int main(void)
     tcase_add_test(tcase, test_ranges);
     tcase_add_loop_test(tcase, test_lasting_trouble, 0, n_troubles);
     tcase_add_loop_test(tcase, test_passing_trouble, 0, n_troubles);
+    tcase_add_test(tcase, test_retry_after);
+    tcase_add_test(tcase, test_slow);
+    tcase_add_test(tcase, test_redirect);
+    tcase_add_test(tcase, test_password);
     tcase_add_loop_test(tcase, test_mirror, 0, n_troubles);
+    tcase_add_test(tcase, test_refused);
+    tcase_add_test(tcase, test_avoided);
     tcase_add_test(tcase, test_patience);
     tcase_add_test(tcase, test_short_file);
     tcase_add_test(tcase, test_changed_etag);

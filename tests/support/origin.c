@@ -7,13 +7,75 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "tests/support/main.h"
+
+#define TRICKLE_MS 10 /* between two bytes */
+
+static const char *const names[ORIGIN_MISCHIEFS] = {
+    [ORIGIN_GOOD] = "good",
+    [ORIGIN_IGNORES_RANGE] = "ignores-range",
+    [ORIGIN_IGNORES_IF_RANGE] = "ignores-if-range",
+    [ORIGIN_WRONG_RANGE] = "wrong-range",
+    [ORIGIN_WRONG_TOTAL] = "wrong-total",
+    [ORIGIN_WRONG_LENGTH] = "wrong-length",
+    [ORIGIN_SHORT_BODY] = "short-body",
+    [ORIGIN_LONG_BODY] = "long-body",
+    [ORIGIN_WRONG_BYTES] = "wrong-bytes",
+    [ORIGIN_GZIP] = "gzip",
+    [ORIGIN_STALL] = "stall",
+    [ORIGIN_TRICKLE] = "trickle",
+    [ORIGIN_PAUSE] = "pause",
+    [ORIGIN_RESET] = "reset",
+    [ORIGIN_GARBAGE] = "garbage",
+    [ORIGIN_ENDLESS_HEADERS] = "endless-headers",
+    [ORIGIN_ENDLESS_INTERIM] = "endless-interim",
+    [ORIGIN_403] = "403",
+    [ORIGIN_404] = "404",
+    [ORIGIN_416] = "416",
+    [ORIGIN_429] = "429",
+    [ORIGIN_503] = "503",
+    [ORIGIN_503_LATER] = "503-later",
+    [ORIGIN_MOVED] = "moved",
+    [ORIGIN_MOVED_AWAY] = "moved-away",
+    [ORIGIN_MOVED_LOOP] = "moved-loop",
+    [ORIGIN_MOVED_FILE] = "moved-file",
+    [ORIGIN_MOVED_LONG] = "moved-long",
+};
+
+#define EMPTY "Content-Length: 0\r\nConnection: close\r\n\r\n"
+
+/* Answers that are always the same. */
+static const char *const fixed[ORIGIN_MISCHIEFS] = {
+    [ORIGIN_GARBAGE] = "\x15\x03\x01 what is this?\r\n\r\n",
+    [ORIGIN_403] = "HTTP/1.1 403 Forbidden\r\n" EMPTY,
+    [ORIGIN_404] = "HTTP/1.1 404 Not Found\r\n" EMPTY,
+    [ORIGIN_416] = "HTTP/1.1 416 Range Not Satisfiable\r\n" EMPTY,
+    [ORIGIN_429] = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\n" EMPTY,
+    [ORIGIN_503] = "HTTP/1.1 503 Busy\r\nRetry-After: 0\r\n" EMPTY,
+    [ORIGIN_503_LATER] = "HTTP/1.1 503 Busy\r\nRetry-After: 2\r\n" EMPTY,
+    [ORIGIN_MOVED] = "HTTP/1.1 302 Found\r\nLocation: /moved\r\n" EMPTY,
+    [ORIGIN_MOVED_LOOP] = "HTTP/1.1 302 Found\r\nLocation: /test.nxpk\r\n" EMPTY,
+    [ORIGIN_MOVED_FILE] = "HTTP/1.1 302 Found\r\nLocation: file:///etc/hostname\r\n" EMPTY,
+};
+
+/* What has no end: a beginning, and what follows it again and again. */
+static const struct {
+    const char *first, *next;
+} endless[ORIGIN_MISCHIEFS] = {
+    [ORIGIN_ENDLESS_HEADERS] = { "HTTP/1.1 206 Partial Content\r\n", "X-More: and more\r\n" },
+    [ORIGIN_ENDLESS_INTERIM] = { "", "HTTP/1.1 100 Continue\r\n\r\n" },
+    [ORIGIN_MOVED_LONG] = { "HTTP/1.1 302 Found\r\nLocation: /moved\r\n"
+                            "Transfer-Encoding: chunked\r\n\r\n",
+                            "a\r\n0123456789\r\n" },
+};
 
 struct origin {
     int fd;
@@ -29,7 +91,10 @@ struct origin {
     char etag[64];
     enum origin_mischief mischief;
     unsigned times;
-    unsigned requests;
+    unsigned percent;
+    unsigned seed;
+    char away[256];
+    unsigned requests, mischiefs, passwords;
     uint64_t bytes;
     unsigned busy; /* connections */
 };
@@ -41,9 +106,17 @@ struct connection {
 
 struct request {
     bool ranged;
+    bool moved;    /* its path is where a redirect has led to */
+    bool password; /* it has brought one */
     uint64_t first, last;
     char if_range[64];
 };
+
+static void must(bool good)
+{
+    if (!good)
+        abort();
+}
 
 static bool read_request(int fd, struct request *ret)
 {
@@ -62,6 +135,8 @@ static bool read_request(int fd, struct request *ret)
     const char *if_range = strcasestr(text, "\r\nIf-Range: ");
     *ret = (struct request){ 0 };
     ret->ranged = range && sscanf(range + 15, "%" SCNu64 "-%" SCNu64, &ret->first, &ret->last) == 2;
+    ret->moved = strncmp(text, "GET /moved ", 11) == 0;
+    ret->password = strcasestr(text, "\r\nAuthorization: ") != NULL;
     if (if_range)
         sscanf(if_range + 12, "%63[^\r]", ret->if_range);
     return true;
@@ -90,51 +165,103 @@ struct answer {
     const uint8_t *data;
     size_t len;
     char etag[64];
+    char away[256];
 };
 
-static struct answer choose_answer(struct origin *origin)
+static enum origin_mischief choose_mischief(struct origin *origin) /* under lock */
 {
-    pthread_mutex_lock(&origin->lock);
-    struct answer answer = { ORIGIN_GOOD, origin->data, origin->len, "" };
-    strcpy(answer.etag, origin->etag);
-    origin->requests++;
     if (origin->times > 0) {
-        answer.mischief = origin->mischief;
         if (origin->times != UINT_MAX)
             origin->times--;
+        return origin->mischief;
     }
+    if (origin->percent == 0 || (unsigned)rand_r(&origin->seed) % 100 >= origin->percent)
+        return ORIGIN_GOOD;
+    enum origin_mischief mischief = ORIGIN_PAUSE;
+    while (mischief == ORIGIN_PAUSE || (mischief == ORIGIN_MOVED_AWAY && !origin->away[0]))
+        mischief = 1 + (unsigned)rand_r(&origin->seed) % (ORIGIN_MISCHIEFS - 1);
+    return mischief;
+}
+
+static struct answer choose_answer(struct origin *origin, const struct request *request)
+{
+    pthread_mutex_lock(&origin->lock);
+    struct answer answer = { .data = origin->data, .len = origin->len };
+    strcpy(answer.etag, origin->etag);
+    strcpy(answer.away, origin->away);
+    origin->requests++;
+    origin->passwords += request->password;
+    if (!request->moved)
+        answer.mischief = choose_mischief(origin);
+    origin->mischiefs += answer.mischief != ORIGIN_GOOD;
     pthread_mutex_unlock(&origin->lock);
     return answer;
+}
+
+/* What the headers of a range say of it. */
+struct claim {
+    uint64_t first, last, total, length;
+};
+
+static struct claim claim_of(const struct answer *answer, const struct request *request)
+{
+    struct claim claim = { request->first, request->last, answer->len,
+                           request->last - request->first + 1 };
+    if (answer->mischief == ORIGIN_WRONG_RANGE) {
+        claim.first++;
+        claim.last++;
+    } else if (answer->mischief == ORIGIN_WRONG_TOTAL) {
+        claim.total = claim.last;
+    } else if (answer->mischief == ORIGIN_WRONG_LENGTH) {
+        claim.length /= 2;
+    } else if (answer->mischief == ORIGIN_LONG_BODY) {
+        claim.length *= 2;
+    }
+    return claim;
 }
 
 static void send_headers(int fd, const struct answer *answer, const struct request *request,
                          bool partial)
 {
     char text[1024];
-    uint64_t shift = answer->mischief == ORIGIN_WRONG_RANGE ? 1 : 0;
+    const struct claim claim = claim_of(answer, request);
     int n = snprintf(
         text, sizeof(text),
         "HTTP/1.1 %s\r\nContent-Length: %" PRIu64 "\r\nETag: %s\r\nConnection: close\r\n%s",
-        partial ? "206 Partial Content" : "200 OK",
-        partial ? request->last - request->first + 1 : (uint64_t)answer->len, answer->etag,
-        answer->mischief == ORIGIN_GZIP ? "Content-Encoding: gzip\r\n" : "");
+        partial ? "206 Partial Content" : "200 OK", partial ? claim.length : answer->len,
+        answer->etag, answer->mischief == ORIGIN_GZIP ? "Content-Encoding: gzip\r\n" : "");
     if (partial)
         n += snprintf(text + n, sizeof(text) - (size_t)n,
-                      "Content-Range: bytes %" PRIu64 "-%" PRIu64 "/%zu\r\n",
-                      request->first + shift, request->last + shift, answer->len);
+                      "Content-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n", claim.first,
+                      claim.last, claim.total);
     snprintf(text + n, sizeof(text) - (size_t)n, "\r\n");
     send_text(fd, text);
 }
 
-/* Until the pipe ends; false if the origin does, or the client. */
-static bool wait_for_end(struct origin *origin, int pipe_fd, int fd)
+/* Until the pipe ends or time (-1: none) is up; false if the origin ends, or the client. */
+static bool wait_for_end(struct origin *origin, int pipe_fd, int fd, int ms)
 {
     struct pollfd pfds[] = { { .fd = pipe_fd, .events = POLLIN },
                              { .fd = origin->stop[0] },
                              { .fd = fd, .events = POLLRDHUP } };
-    while (poll(pfds, 3, -1) < 0 && errno == EINTR)
+    while (poll(pfds, 3, ms) < 0 && errno == EINTR)
         ;
-    return pfds[0].revents && !pfds[1].revents && !pfds[2].revents;
+    return !pfds[1].revents && !pfds[2].revents;
+}
+
+/* How much of a body goes out at once. */
+static size_t prompt_part(enum origin_mischief mischief, size_t len)
+{
+    switch (mischief) {
+    case ORIGIN_SHORT_BODY:
+    case ORIGIN_WRONG_LENGTH:
+    case ORIGIN_PAUSE:
+        return len / 2;
+    case ORIGIN_TRICKLE:
+        return 0;
+    default:
+        return len;
+    }
 }
 
 static void send_body(struct origin *origin, int fd, const struct answer *answer, uint64_t first,
@@ -144,10 +271,14 @@ static void send_body(struct origin *origin, int fd, const struct answer *answer
     memcpy(body, answer->data + first, len);
     if (answer->mischief == ORIGIN_WRONG_BYTES)
         body[len / 2] ^= 1;
-    bool halved = answer->mischief == ORIGIN_SHORT_BODY || answer->mischief == ORIGIN_PAUSE;
-    size_t sent = send_all(fd, body, halved ? len / 2 : len);
-    if (answer->mischief == ORIGIN_PAUSE && wait_for_end(origin, origin->go[0], fd))
+    size_t sent = send_all(fd, body, prompt_part(answer->mischief, len));
+    if (answer->mischief == ORIGIN_PAUSE && wait_for_end(origin, origin->go[0], fd, -1))
         sent += send_all(fd, body + sent, len - sent);
+    if (answer->mischief == ORIGIN_LONG_BODY)
+        send_all(fd, body, len);
+    while (answer->mischief == ORIGIN_TRICKLE && sent < len &&
+           wait_for_end(origin, origin->stop[0], fd, TRICKLE_MS))
+        sent += send_all(fd, body + sent, 1);
     pthread_mutex_lock(&origin->lock);
     origin->bytes += sent;
     pthread_mutex_unlock(&origin->lock);
@@ -160,18 +291,42 @@ static void answer_range(struct origin *origin, int fd, const struct answer *ans
                    (!request->if_range[0] || strcmp(request->if_range, answer->etag) == 0 ||
                     answer->mischief == ORIGIN_IGNORES_IF_RANGE);
     if (partial && request->first >= answer->len) {
-        send_text(fd, "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\n\r\n");
+        send_text(fd, fixed[ORIGIN_416]);
         return;
     }
     if (request->last >= answer->len)
         request->last = answer->len - 1;
     send_headers(fd, answer, request, partial);
     if (answer->mischief == ORIGIN_STALL)
-        wait_for_end(origin, origin->stop[0], fd);
+        wait_for_end(origin, origin->stop[0], fd, -1);
     else if (partial)
         send_body(origin, fd, answer, request->first, request->last - request->first + 1);
     else
         send_body(origin, fd, answer, 0, answer->len);
+}
+
+static void send_endlessly(struct origin *origin, int fd, const char *first, const char *next)
+{
+    char many[4096] = "";
+    for (size_t len = 0; len + strlen(next) < sizeof(many); len += strlen(next))
+        strcpy(many + len, next);
+    send_text(fd, first);
+    while (wait_for_end(origin, origin->stop[0], fd, 0) &&
+           send_all(fd, (const uint8_t *)many, strlen(many)) == strlen(many))
+        ;
+}
+
+static void reset(int fd)
+{
+    struct linger linger = { .l_onoff = 1, .l_linger = 0 };
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
+static void send_redirect(int fd, const char *url)
+{
+    char text[512];
+    snprintf(text, sizeof(text), "HTTP/1.1 302 Found\r\nLocation: %s\r\n" EMPTY, url);
+    send_text(fd, text);
 }
 
 static void answer_one(struct origin *origin, int fd)
@@ -179,22 +334,17 @@ static void answer_one(struct origin *origin, int fd)
     struct request request;
     if (!read_request(fd, &request))
         return;
-    struct answer answer = choose_answer(origin);
-    struct linger reset = { .l_onoff = 1, .l_linger = 0 };
-    switch (answer.mischief) {
-    case ORIGIN_RESET:
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-        break;
-    case ORIGIN_503:
-        send_text(fd, "HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n"
-                      "Connection: close\r\n\r\n");
-        break;
-    case ORIGIN_404:
-        send_text(fd, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-        break;
-    default:
+    struct answer answer = choose_answer(origin, &request);
+    if (fixed[answer.mischief])
+        send_text(fd, fixed[answer.mischief]);
+    else if (endless[answer.mischief].next)
+        send_endlessly(origin, fd, endless[answer.mischief].first, endless[answer.mischief].next);
+    else if (answer.mischief == ORIGIN_RESET)
+        reset(fd);
+    else if (answer.mischief == ORIGIN_MOVED_AWAY)
+        send_redirect(fd, answer.away);
+    else
         answer_range(origin, fd, &answer, &request);
-    }
 }
 
 static void *serve_connection(void *opaque)
@@ -230,7 +380,7 @@ static void *accept_connections(void *opaque)
         origin->busy++;
         pthread_mutex_unlock(&origin->lock);
         pthread_t thread;
-        ck_assert_int_eq(pthread_create(&thread, NULL, serve_connection, connection), 0);
+        must(pthread_create(&thread, NULL, serve_connection, connection) == 0);
         pthread_detach(thread);
     }
 }
@@ -240,21 +390,21 @@ struct origin *origin_start(const void *data, size_t len)
     struct origin *origin = calloc(1, sizeof(*origin));
     struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t addr_len = sizeof(addr);
-    ck_assert_ptr_nonnull(origin);
+    must(origin != NULL);
     origin->data = data;
     origin->len = len;
     strcpy(origin->etag, "\"1\"");
     pthread_mutex_init(&origin->lock, NULL);
     pthread_cond_init(&origin->idle, NULL);
-    ck_assert_int_eq(pipe(origin->stop), 0);
-    ck_assert_int_eq(pipe(origin->go), 0);
+    must(pipe(origin->stop) == 0);
+    must(pipe(origin->go) == 0);
     origin->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(bind(origin->fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-    ck_assert_int_eq(listen(origin->fd, 64), 0);
+    must(bind(origin->fd, (struct sockaddr *)&addr, sizeof(addr)) == 0);
+    must(listen(origin->fd, 64) == 0);
     getsockname(origin->fd, (struct sockaddr *)&addr, &addr_len);
     snprintf(origin->url, sizeof(origin->url), "http://127.0.0.1:%u/test.nxpk",
              ntohs(addr.sin_port));
-    ck_assert_int_eq(pthread_create(&origin->thread, NULL, accept_connections, origin), 0);
+    must(pthread_create(&origin->thread, NULL, accept_connections, origin) == 0);
     return origin;
 }
 
@@ -290,6 +440,26 @@ void origin_misbehave(struct origin *origin, enum origin_mischief mischief, unsi
     pthread_mutex_unlock(&origin->lock);
 }
 
+void origin_misbehave_at_random(struct origin *origin, unsigned percent, unsigned seed)
+{
+    pthread_mutex_lock(&origin->lock);
+    origin->percent = percent;
+    origin->seed = seed;
+    pthread_mutex_unlock(&origin->lock);
+}
+
+const char *origin_name(enum origin_mischief mischief)
+{
+    return mischief < ORIGIN_MISCHIEFS ? names[mischief] : NULL;
+}
+
+void origin_move(struct origin *origin, const char *url)
+{
+    pthread_mutex_lock(&origin->lock);
+    snprintf(origin->away, sizeof(origin->away), "%s", url);
+    pthread_mutex_unlock(&origin->lock);
+}
+
 void origin_go_on(struct origin *origin)
 {
     if (origin->go[1] >= 0)
@@ -308,12 +478,27 @@ void origin_change(struct origin *origin, const char *etag, const void *data, si
     pthread_mutex_unlock(&origin->lock);
 }
 
-unsigned origin_requests(struct origin *origin)
+static unsigned look(struct origin *origin, const unsigned *count)
 {
     pthread_mutex_lock(&origin->lock);
-    unsigned n = origin->requests;
+    unsigned n = *count;
     pthread_mutex_unlock(&origin->lock);
     return n;
+}
+
+unsigned origin_requests(struct origin *origin)
+{
+    return look(origin, &origin->requests);
+}
+
+unsigned origin_mischiefs(struct origin *origin)
+{
+    return look(origin, &origin->mischiefs);
+}
+
+unsigned origin_passwords(struct origin *origin)
+{
+    return look(origin, &origin->passwords);
 }
 
 uint64_t origin_bytes(struct origin *origin)
