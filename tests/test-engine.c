@@ -358,12 +358,23 @@ static const struct refusal {
 } refusals[] = {
     { ORIGIN_IGNORES_RANGE, "the server ignores ranges" },
     { ORIGIN_WRONG_RANGE, "Content-Range is not what was asked for" },
+    { ORIGIN_WRONG_TOTAL, "Content-Range is not what was asked for" },
+    { ORIGIN_WRONG_LENGTH, "got 32768 of 65536 bytes" },
+    { ORIGIN_LONG_BODY, "more bytes than were asked for" },
+    { ORIGIN_403, "access denied" },
     { ORIGIN_404, "not found" },
-    { ORIGIN_GZIP, "switch that off" },
+    { ORIGIN_416, "empty, truncated or another one" },
+    { ORIGIN_429, "HTTP status 429" },
     { ORIGIN_503, "HTTP status 503" },
+    { ORIGIN_GZIP, "switch that off" },
+    { ORIGIN_GARBAGE, "HTTP/0.9" },
+    { ORIGIN_ENDLESS_HEADERS, "headers do not end" },
+    { ORIGIN_MOVED_LOOP, "redirects" },
+    { ORIGIN_MOVED_FILE, "Protocol \"file\" not supported or disabled" },
     { ORIGIN_RESET, "127.0.0.1" },
     { ORIGIN_SHORT_BODY, "127.0.0.1" },
     { ORIGIN_STALL, "127.0.0.1" },
+    { ORIGIN_TRICKLE, "too slow" },
 };
 
 START_TEST(test_refusals)
@@ -379,9 +390,18 @@ START_TEST(test_refusals)
 }
 END_TEST
 
-/* Troubles that pass: the guest reads every byte all the same. */
-static const enum origin_mischief passing[] = { ORIGIN_SHORT_BODY, ORIGIN_RESET, ORIGIN_STALL,
-                                                ORIGIN_503, ORIGIN_WRONG_BYTES };
+/* Troubles that pass: the guest reads every byte all the same.  Those that do not, alone, are for test_mirror. */
+static const enum origin_mischief passing[] = { ORIGIN_IGNORES_IF_RANGE,
+                                                ORIGIN_WRONG_LENGTH,
+                                                ORIGIN_SHORT_BODY,
+                                                ORIGIN_WRONG_BYTES,
+                                                ORIGIN_STALL,
+                                                ORIGIN_TRICKLE,
+                                                ORIGIN_RESET,
+                                                ORIGIN_429,
+                                                ORIGIN_503,
+                                                ORIGIN_503_LATER,
+                                                ORIGIN_MOVED };
 
 START_TEST(test_troubles_that_pass)
 {
@@ -392,7 +412,9 @@ START_TEST(test_troubles_that_pass)
     origin_misbehave(origin, passing[_i], 2);
     check_mounted();
     stop(&run);
-    ck_assert_uint_gt(run.stats.retries, 0);
+    ck_assert_uint_eq(origin_mischiefs(origin), 2);
+    if (passing[_i] != ORIGIN_MOVED && passing[_i] != ORIGIN_IGNORES_IF_RANGE)
+        ck_assert_uint_gt(run.stats.retries, 0);
     ck_assert_uint_eq(run.stats.waiting, 0);
     if (passing[_i] == ORIGIN_WRONG_BYTES)
         ck_assert_msg(strstr(run.notice, "has not the bytes that the author signed"), "%s",
@@ -425,24 +447,189 @@ START_TEST(test_refusal_while_running)
 }
 END_TEST
 
-/* A mirror that refuses, or has wrong bytes, is left for the next. */
+/* A mirror that refuses, fails or has wrong bytes is left for the next: from the beginning, and later. */
 START_TEST(test_mirror)
 {
     struct origin *bad = origin_start(package.data, package.len);
+    origin_move(bad, "http://127.0.0.1:9/nothing");
     urls[1] = urls[0];
     urls[0] = (char *)origin_url(bad);
     n_urls = 2;
     struct nx_engine_config config = web_config();
     struct run run;
-    if (_i == 0)
-        origin_misbehave(bad, ORIGIN_404, UINT_MAX);
+    origin_misbehave(bad, _i, UINT_MAX);
     start(&run, &config, true);
     ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
-    if (_i == 1)
-        origin_misbehave(bad, ORIGIN_WRONG_BYTES, UINT_MAX);
+    check_file(mount_dir, "memory", memory, MEMORY_SIZE);
+    origin_misbehave(bad, ORIGIN_GOOD, 0);
+    origin_misbehave(origin, _i, 10);
     check_mounted();
     stop(&run);
+    ck_assert_uint_eq(run.stats.waiting, 0);
     origin_stop(bad);
+}
+END_TEST
+
+/* ---- many readers ---------------------------------------------------------- */
+
+#define READERS 4
+
+/* Random pieces of both files, so many: what is wrong first, or 0. */
+static int read_randomly(unsigned seed, unsigned times)
+{
+    static uint8_t buf[100000];
+    int fds[2];
+    char path[128];
+    const struct {
+        const char *name;
+        const uint8_t *data;
+        size_t size;
+    } files[] = { { "disk0", disk, DISK_SIZE - 1000 }, { "memory", memory, MEMORY_SIZE } };
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof(path), "%s/%s", mount_dir, files[i].name);
+        fds[i] = open(path, O_RDONLY | O_CLOEXEC);
+    }
+    for (unsigned n = 0; n < times; n++) {
+        int i = rand_r(&seed) % 3 == 0;
+        size_t at = (size_t)rand_r(&seed) % files[i].size;
+        size_t len = 1 + (size_t)rand_r(&seed) % sizeof(buf);
+        if (len > files[i].size - at)
+            len = files[i].size - at;
+        if (pread(fds[i], buf, len, (off_t)at) != (ssize_t)len)
+            return 1;
+        if (memcmp(buf, files[i].data + at, len) != 0)
+            return 2;
+    }
+    return 0;
+}
+
+static void read_in_parallel(unsigned times)
+{
+    pid_t readers[READERS];
+    for (unsigned i = 0; i < READERS; i++)
+        if ((readers[i] = fork()) == 0)
+            _exit(read_randomly(i + 1, times));
+    for (unsigned i = 0; i < READERS; i++) {
+        int status;
+        waitpid(readers[i], &status, 0);
+        ck_assert_msg(status == 0, "reader %u ended with %#x", i, status);
+    }
+}
+
+/* Each answer in ten is bad, in one way or another; alone, and where a mirror is as bad. */
+START_TEST(test_troubles_at_random)
+{
+    struct origin *other = origin_start(package.data, package.len);
+    urls[1] = (char *)origin_url(other);
+    n_urls = 1 + (unsigned)_i;
+    struct nx_engine_config config = web_config();
+    struct run run;
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    origin_misbehave_at_random(origin, 10, 1);
+    origin_misbehave_at_random(other, 10, 2);
+    read_in_parallel(100);
+    check_mounted();
+    stop(&run);
+    ck_assert_uint_eq(run.stats.waiting, 0);
+    ck_assert_uint_gt(origin_mischiefs(origin), 0);
+    origin_stop(other);
+}
+END_TEST
+
+/* ---- other versions -------------------------------------------------------- */
+
+/* A package of the same shape with other bytes. */
+static void build_other(struct nx_buffer *ret)
+{
+    NX_AUTO_FREE uint8_t *other = test_image_bytes(DISK_SIZE, 16384, 3);
+    struct test_image images[] = {
+        { "disk0", NX_IMAGE_DISK, 16384, other, DISK_SIZE - 1000 },
+        { "memory", NX_IMAGE_MEMORY, 16384, memory, MEMORY_SIZE },
+    };
+    *ret = (struct nx_buffer)NX_BUFFER_INIT(64u << 20);
+    test_package_build(images, 2, NULL, ret);
+}
+
+static void find_digest(struct nx_digest *ret)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_HEAD struct nx_head *head = NULL;
+    size_t need;
+    nx_assert_ok(nx_head_parse(package.data, package.len, "test", &head, &need, &err), err);
+    *ret = head->manifest_digest;
+}
+
+/* One of two mirrors has another version: where the reference says which is meant it may be the first. */
+START_TEST(test_mirror_with_other_version)
+{
+    bool first = _i == 1;
+    NX_AUTO_BUFFER struct nx_buffer bytes;
+    struct nx_digest pin;
+    build_other(&bytes);
+    find_digest(&pin);
+    struct origin *other = origin_start(bytes.data, bytes.len);
+    urls[first ? 1 : 0] = (char *)origin_url(origin);
+    urls[first ? 0 : 1] = (char *)origin_url(other);
+    n_urls = 2;
+    struct nx_engine_config config = web_config();
+    config.pin = &pin;
+    struct run run;
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    if (first)
+        ck_assert_msg(strstr(run.notice, origin_url(other)) &&
+                          strstr(run.notice, "not the package that the reference names"),
+                      "%s", run.notice);
+    origin_misbehave(origin, ORIGIN_404, first ? 0 : 1);
+    check_mounted();
+    stop(&run);
+    if (!first)
+        ck_assert_msg(strstr(run.notice, origin_url(other)) &&
+                          strstr(run.notice, "the file there is damaged or another version"),
+                      "%s", run.notice);
+    origin_stop(other);
+}
+END_TEST
+
+/* Replaced while the machine runs: what is here goes on, what is not waits, and the user knows why.  Put back, it all
+ * goes on; the next start finds the new version, and the cache confuses nothing.
+ */
+START_TEST(test_replaced)
+{
+    NX_AUTO_BUFFER struct nx_buffer bytes;
+    build_other(&bytes);
+    struct nx_engine_config config = web_config();
+    struct run run;
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    check_file(mount_dir, "memory", memory, MEMORY_SIZE);
+    origin_change(origin, "\"2\"", bytes.data, bytes.len);
+    check_file(mount_dir, "memory", memory, MEMORY_SIZE);
+    pid_t reader = fork();
+    if (reader == 0)
+        _exit(read_randomly(1, 100));
+    ck_assert_int_eq(until(&run, NX_MSG_NOTICE), 0);
+    ck_assert_msg(strstr(run.notice, "has changed on the server"), "%s", run.notice);
+    ck_assert_int_eq(until(&run, NX_MSG_WAITING), 0);
+    ck_assert_msg(strstr(run.notice, "has not the bytes that the author signed"), "%s", run.notice);
+    ck_assert_msg(strstr(run.waiting, "has not the bytes that the author signed"), "%s",
+                  run.waiting);
+    origin_change(origin, "\"1\"", package.data, package.len);
+    int status;
+    waitpid(reader, &status, 0);
+    ck_assert_int_eq(status, 0);
+    check_mounted();
+    stop(&run);
+    ck_assert_uint_eq(run.stats.waiting, 0);
+
+    origin_change(origin, "\"2\"", bytes.data, bytes.len);
+    NX_AUTO_FREE uint8_t *other = test_image_bytes(DISK_SIZE, 16384, 3);
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    check_file(mount_dir, "disk0", other, DISK_SIZE - 1000);
+    check_file(mount_dir, "memory", memory, MEMORY_SIZE);
+    stop(&run);
 }
 END_TEST
 
@@ -702,8 +889,12 @@ int main(void)
     tcase_add_test(tcase, test_pin);
     tcase_add_loop_test(tcase, test_refusals, 0, sizeof(refusals) / sizeof(refusals[0]));
     tcase_add_loop_test(tcase, test_troubles_that_pass, 0, sizeof(passing) / sizeof(passing[0]));
+    tcase_add_loop_test(tcase, test_troubles_at_random, 0, 2);
     tcase_add_test(tcase, test_refusal_while_running);
-    tcase_add_loop_test(tcase, test_mirror, 0, 2);
+    tcase_add_loop_test(tcase, test_mirror, ORIGIN_GOOD + 1, ORIGIN_PAUSE);
+    tcase_add_loop_test(tcase, test_mirror, ORIGIN_PAUSE + 1, ORIGIN_MISCHIEFS);
+    tcase_add_loop_test(tcase, test_mirror_with_other_version, 0, 2);
+    tcase_add_test(tcase, test_replaced);
     tcase_add_test(tcase, test_etag_changes);
     tcase_add_test(tcase, test_truncated);
     tcase_add_test(tcase, test_engine_dies);
