@@ -13,13 +13,12 @@
 
 #include "common/clock.h"
 
-#define CONNECTIONS_MAX  6     /* to one host, where HTTP/2 does not make it one */
-#define TRANSFERS_MAX    24    /* at once; HTTP/2 streams */
-#define UNURGENT_MAX     4     /* of them, those that nobody waits for: connections stay free */
-#define SLOW_RETRY_MS    15000 /* when every mirror has refused */
-#define DEMAND_RETRY_MS  5000  /* at most, while a guest waits: it goes on soon after the network */
-#define DEMAND_STALL     5     /* s of silence in a demand's first try: bound_slowness() */
-#define SLOW_SPEED       256   /* bytes/s: what is slower than that is silence, at first */
+#define CONNECTIONS_MAX  6    /* to one host, where HTTP/2 does not make it one */
+#define TRANSFERS_MAX    24   /* at once; HTTP/2 streams */
+#define UNURGENT_MAX     4    /* of them, those that nobody waits for: connections stay free */
+#define DEMAND_RETRY_MS  5000 /* at most, while a guest waits: it goes on soon after the network */
+#define DEMAND_STALL     5    /* s of silence in a demand's first try: bound_slowness() */
+#define SLOW_SPEED       256  /* bytes/s: what is slower than that is silence, at first */
 #define READAHEAD_TRIES  1
 #define CURL_BUFFER_SIZE (128L << 10)
 
@@ -249,15 +248,12 @@ static int64_t next_try(struct nx_transport *transport, struct nx_transfer *tran
     transfer->mirror = (transfer->mirror + 1) % n;
     if (transfer->http.taken > 0)
         transfer->failures = transfer->refusals = 0;
-    if (err->code == NX_ERR_SERVER) {
-        if (++transfer->refusals < n)
-            return 0;
-        transfer->refusals = 0;
-        return !patient ? -1 : longest < SLOW_RETRY_MS ? longest : SLOW_RETRY_MS;
-    }
-    transfer->refusals = 0;                    /* all mirrors must refuse in a row */
+    bool refused = err->code == NX_ERR_SERVER;
+    transfer->refusals =
+        refused ? transfer->refusals + 1 : 0;  /* all mirrors must refuse in a row */
     unsigned round = transfer->failures++ / n; /* back-off when all mirrors have had their turn */
-    if (!patient && transfer->failures >= (readahead ? READAHEAD_TRIES : transport->tries) * n)
+    unsigned tries = readahead ? READAHEAD_TRIES : transport->tries;
+    if (!patient && (refused ? transfer->refusals >= n : transfer->failures >= tries * n))
         return -1;
     if (transfer->failures % n != 0)
         return 0;
@@ -276,8 +272,7 @@ static void failed(struct nx_transport *transport, struct nx_transfer *transfer,
         finish(transport, transfer, err);
         return;
     }
-    bool worth_telling = err->code == NX_ERR_SERVER ? delay > 0 : transfer->failures > 1;
-    if (demand && worth_telling)
+    if (demand && transfer->failures > 1)
         set_waits(transport, transfer, true, err->msg);
     queue_again(transport, transfer, delay);
 }

@@ -64,7 +64,7 @@ struct nx_transfer {
     int64_t due;       /* ms: not before */
     int64_t started;   /* ms: when this try was; network thread */
     unsigned failures; /* that may pass */
-    unsigned refusals; /* mirrors that have refused since the last pause */
+    unsigned refusals; /* mirrors that have refused in a row */
     bool waits;        /* counted among those that the user hears of */
     char etag[256];    /* what If-Range names */
 };
