@@ -3,6 +3,7 @@
 #
 #     start_relay [OPTION...]     # to the server that was started last: URL_BASE becomes the relay's
 #     relay_stop; relay_go        # the line is dead, connections stay; it is alive again
+#     relay_slow                  # a twentieth of its rate, until relay_go
 #     relay_cut                   # connections break, new ones are refused, until relay_go
 
 start_relay() {
@@ -19,4 +20,5 @@ LINE_100M=(-r 12500000 -d 20)
 
 relay_stop() { kill -USR1 "$RELAY_PID"; }
 relay_go() { kill -USR2 "$RELAY_PID"; }
+relay_slow() { kill -WINCH "$RELAY_PID"; }
 relay_cut() { kill -HUP "$RELAY_PID"; }

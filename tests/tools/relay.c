@@ -9,7 +9,8 @@
  * has no room for waits in a queue, as in a router: of QUEUE_MS, shared fairly; then the senders wait.
  *
  *     SIGUSR1   the line is dead: connections stay, nothing comes through
- *     SIGUSR2   it is alive again
+ *     SIGWINCH  the line is slow: a twentieth of its rate
+ *     SIGUSR2   it is alive again, and as quick as before
  *     SIGHUP    all connections break, and new ones are refused, until SIGUSR2
  *     SIGTERM   the end
  */
@@ -32,6 +33,7 @@
 #define LINKS_MAX  64
 #define PIECE      4096 /* bytes: what one turn moves */
 #define PIECES_MAX 512  /* on their way in one direction of a link */
+#define SLOWER     20   /* times, when it is slow */
 #define QUEUE_MS   40   /* what may wait for a limited line */
 
 /* Bytes on their way: they arrive when they are due. */
@@ -63,7 +65,7 @@ static int64_t delay_us;
 static double rate;        /* bytes a second; 0: no limit */
 static int64_t free_at[2]; /* µs: when the line has room for the next byte, up and down */
 static struct link links[LINKS_MAX];
-static volatile sig_atomic_t dead, refusing, cut, ending;
+static volatile sig_atomic_t dead, slow, refusing, cut, ending;
 
 static int64_t now_us(void)
 {
@@ -77,7 +79,9 @@ static void on_signal(int sig)
     if (sig == SIGUSR1)
         dead = 1;
     else if (sig == SIGUSR2)
-        dead = refusing = 0;
+        dead = slow = refusing = 0;
+    else if (sig == SIGWINCH)
+        slow = 1;
     else if (sig == SIGHUP)
         cut = refusing = 1;
     else
@@ -137,7 +141,7 @@ static bool take(struct lane *lane, int direction)
     if (free_at[direction] < now)
         free_at[direction] = now;
     if (rate > 0)
-        free_at[direction] += (int64_t)((double)n * 1e6 / rate);
+        free_at[direction] += (int64_t)((double)n * 1e6 / rate * (slow ? SLOWER : 1));
     int64_t sent_at = free_at[direction] > lane->open_at ? free_at[direction] : lane->open_at;
     piece->due = sent_at + delay_us;
     piece->len = (size_t)n;
@@ -313,7 +317,7 @@ int main(int argc, char **argv)
     /* One after the other: a handler that interrupts another's start would be the first to be done. */
     struct sigaction action = { .sa_handler = on_signal };
     sigfillset(&action.sa_mask);
-    const int signals[] = { SIGUSR1, SIGUSR2, SIGHUP, SIGTERM, SIGINT };
+    const int signals[] = { SIGUSR1, SIGUSR2, SIGWINCH, SIGHUP, SIGTERM, SIGINT };
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
         sigaction(signals[i], &action, NULL);
     int listener = listen_on((unsigned)strtoul(argv[optind], NULL, 10), port_file);
