@@ -334,7 +334,8 @@ static const char *certificate_remedy(CURL *easy)
     long result = 0;
     curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &result);
     switch (result) {
-    case X509_V_OK: /* the name is wrong: curl has looked for itself */
+    case X509_V_OK:
+    case X509_V_ERR_UNSPECIFIED: /* OpenSSL has nothing against it, but curl has: the name */
         return "; the certificate is for another host: use the name that it has";
     case X509_V_ERR_CERT_HAS_EXPIRED:
     case X509_V_ERR_CERT_NOT_YET_VALID:
