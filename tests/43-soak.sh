@@ -79,6 +79,8 @@ before=$(tail -n $((2 * third)) "$WORK/samples" | head -n $third | memory)
 after=$(tail -n $third "$WORK/samples" | memory)
 fds=$(head -n -$third "$WORK/samples" | most_fds) fds_after=$(tail -n $third "$WORK/samples" | most_fds)
 echo "memory: $before KiB, then $after KiB; descriptors: $fds, then $fds_after"
+echo "memory by tenths of the time:" $(awk -v n="$(wc -l <"$WORK/samples")" '{ t = int((NR - 1) * 10 / n); sum[t] += $1; of[t]++ }
+    END { for (t = 0; t < 10; t++) if (of[t]) printf "%d ", sum[t] / of[t] }' "$WORK/samples") KiB
 at_most "KiB of memory" "$after" 65536
 [ "$SOAK" -lt 300 ] || at_most "KiB of memory, after $before" "$after" $((before + before / 10 + 2048))
 at_most "descriptors, after $fds" "$fds_after" $((fds + 2))
