@@ -27,6 +27,7 @@
 
 static uint8_t *disk, *memory;
 static struct nx_buffer package = NX_BUFFER_INIT(64u << 20);
+static struct nx_buffer other_package = NX_BUFFER_INIT(64u << 20);
 static char scratch[] = "/tmp/nxpk-engine.XXXXXX";
 static char cache_dir[64], mount_dir[64], export_dir[64], package_path[64];
 static struct origin *origin;
@@ -67,6 +68,7 @@ static void teardown(void)
     nftw(scratch, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
     strcpy(scratch + strlen(scratch) - 6, "XXXXXX");
     nx_buffer_release(&package);
+    nx_buffer_release(&other_package);
     free(disk);
     free(memory);
 }
@@ -540,15 +542,14 @@ END_TEST
 /* ---- other versions -------------------------------------------------------- */
 
 /* A package of the same shape with other bytes. */
-static void build_other(struct nx_buffer *ret)
+static void build_other(void)
 {
     NX_AUTO_FREE uint8_t *other = test_image_bytes(DISK_SIZE, 16384, 3);
     struct test_image images[] = {
         { "disk0", NX_IMAGE_DISK, 16384, other, DISK_SIZE - 1000 },
         { "memory", NX_IMAGE_MEMORY, 16384, memory, MEMORY_SIZE },
     };
-    *ret = (struct nx_buffer)NX_BUFFER_INIT(64u << 20);
-    test_package_build(images, 2, NULL, ret);
+    test_package_build(images, 2, NULL, &other_package);
 }
 
 static void find_digest(struct nx_digest *ret)
@@ -564,11 +565,10 @@ static void find_digest(struct nx_digest *ret)
 START_TEST(test_mirror_with_other_version)
 {
     bool first = _i == 1;
-    NX_AUTO_BUFFER struct nx_buffer bytes;
     struct nx_digest pin;
-    build_other(&bytes);
+    build_other();
     find_digest(&pin);
-    struct origin *other = origin_start(bytes.data, bytes.len);
+    struct origin *other = origin_start(other_package.data, other_package.len);
     urls[first ? 1 : 0] = (char *)origin_url(origin);
     urls[first ? 0 : 1] = (char *)origin_url(other);
     n_urls = 2;
@@ -597,14 +597,13 @@ END_TEST
  */
 START_TEST(test_replaced)
 {
-    NX_AUTO_BUFFER struct nx_buffer bytes;
-    build_other(&bytes);
+    build_other();
     struct nx_engine_config config = web_config();
     struct run run;
     start(&run, &config, true);
     ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
     check_file(mount_dir, "memory", memory, MEMORY_SIZE);
-    origin_change(origin, "\"2\"", bytes.data, bytes.len);
+    origin_change(origin, "\"2\"", other_package.data, other_package.len);
     check_file(mount_dir, "memory", memory, MEMORY_SIZE);
     pid_t reader = fork();
     if (reader == 0)
@@ -623,7 +622,7 @@ START_TEST(test_replaced)
     stop(&run);
     ck_assert_uint_eq(run.stats.waiting, 0);
 
-    origin_change(origin, "\"2\"", bytes.data, bytes.len);
+    origin_change(origin, "\"2\"", other_package.data, other_package.len);
     NX_AUTO_FREE uint8_t *other = test_image_bytes(DISK_SIZE, 16384, 3);
     start(&run, &config, true);
     ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
