@@ -260,9 +260,9 @@ static int write_result(struct nx_domain *domain, xmlDoc *doc, const char *name,
     xmlChar *text = NULL;
     int len = 0;
     xmlDocDumpFormatMemoryEnc(doc, &text, &len, "UTF-8", 1);
-    if (!text)
-        return nx_fail_errno(err, "%s", name);
-    int ret = nx_buffer_printf(&domain->xml, err, "%s", (const char *)text);
+    int ret = nx_xml_end(0, name, err);
+    if (ret == 0)
+        ret = nx_buffer_printf(&domain->xml, err, "%s", (const char *)text);
     xmlFree(text);
     return ret;
 }
@@ -314,6 +314,8 @@ static int reduce_document(struct nx_reducer *reducer, const xmlNode *source, co
     }
     if (reducer->no_memory)
         return nx_fail(err, NX_ERR_SYSTEM, "%s: out of memory", name);
+    if (nx_xml_end(0, name, err) < 0)
+        return -1;
     if (reducer->refused)
         return fail_first_refusal(domain, name, err);
     struct nx_error complaint = NX_ERROR_INIT;

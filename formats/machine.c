@@ -366,6 +366,8 @@ static int parse_machine(struct nx_machine_parser *p, const xmlNode *root, struc
         return -1;
     if (p->no_memory)
         return nx_fail(err, NX_ERR_SYSTEM, "%s: out of memory", p->name);
+    if (nx_xml_end(0, p->name, err) < 0)
+        return -1;
     return nx_machine_complete(p, err);
 }
 
@@ -379,7 +381,8 @@ int nx_machine_parse(const void *xml, size_t len, const char *name, struct nx_ma
     if (!machine)
         return nx_fail_errno(err, "%s", name);
     struct nx_machine_parser p = { .machine = machine, .name = name };
-    if (parse_machine(&p, xmlDocGetRootElement(doc), err) < 0)
+    int ret = parse_machine(&p, xmlDocGetRootElement(doc), err);
+    if (nx_xml_end(ret, name, err) < 0)
         return -1;
     *ret_machine = NX_STEAL(machine);
     return 0;

@@ -205,28 +205,33 @@ static int check_spans(const struct nx_manifest *m, struct nx_error *err)
     return 0;
 }
 
+static int check_version(const xmlDoc *doc, struct nx_error *err)
+{
+    NX_AUTO_FREE char *version = nx_xml_attr(xmlDocGetRootElement(doc), "version");
+    if (version && strcmp(version, "1") != 0)
+        return nx_fail(err, NX_ERR_FORMAT,
+                       FILE_NAME
+                       ": format version \"%.20s\"; this nxpk reads version 1: get a newer one",
+                       version);
+    return nx_xml_end(0, FILE_NAME, err);
+}
+
 int nx_manifest_parse(const void *xml, size_t len, struct nx_manifest **ret_manifest,
                       struct nx_error *err)
 {
     if (len > NX_MANIFEST_MAX)
         return nx_fail(err, NX_ERR_FORMAT, FILE_NAME ": larger than %d bytes", NX_MANIFEST_MAX);
     NX_AUTO_XMLDOC xmlDoc *doc = NULL;
-    if (nx_xml_parse(xml, len, FILE_NAME, &doc, err) < 0)
+    if (nx_xml_parse(xml, len, FILE_NAME, &doc, err) < 0 || check_version(doc, err) < 0)
         return -1;
-    const xmlNode *root = xmlDocGetRootElement(doc);
-    NX_AUTO_FREE char *version = nx_xml_attr(root, "version");
-    if (version && strcmp(version, "1") != 0)
-        return nx_fail(err, NX_ERR_FORMAT,
-                       FILE_NAME
-                       ": format version \"%.20s\"; this nxpk reads version 1: get a newer one",
-                       version);
     if (nx_xml_validate(doc, manifest_rng, (size_t)(manifest_rng_end - manifest_rng), FILE_NAME,
                         err) < 0)
         return -1;
     NX_AUTO_MANIFEST struct nx_manifest *m = calloc(1, sizeof *m);
     if (!m)
         return nx_fail_errno(err, FILE_NAME);
-    if (read_all(root, m, err) < 0 || check_spans(m, err) < 0 || check_images(m, err) < 0)
+    int ret = read_all(xmlDocGetRootElement(doc), m, err);
+    if (nx_xml_end(ret, "reading", err) < 0 || check_spans(m, err) < 0 || check_images(m, err) < 0)
         return nx_fail_while(err, FILE_NAME);
     *ret_manifest = NX_STEAL(m);
     return 0;

@@ -80,7 +80,10 @@ int nx_reference_parse(const void *xml, size_t len, const char *name,
     if (!reference)
         return nx_fail_errno(err, "%s", name);
     const xmlNode *root = xmlDocGetRootElement(doc);
-    if (read_urls(root, reference, err) < 0 || read_pins(root, reference, err) < 0)
+    int ret = read_urls(root, reference, err);
+    if (ret == 0)
+        ret = read_pins(root, reference, err);
+    if (nx_xml_end(ret, "reading", err) < 0)
         return nx_fail_while(err, "%s", name);
     *ret_reference = NX_STEAL(reference);
     return 0;

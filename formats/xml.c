@@ -6,7 +6,11 @@
 #include <libxml/parser.h>
 #include <libxml/relaxng.h>
 #include <libxml/xmlerror.h>
+#include <libxml/xmlmemory.h>
 #include <limits.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* libxml2 reports through a callback; the first error is the one that explains. */
@@ -38,11 +42,109 @@ static void keep_first_structured(void *opaque, xmlErrorPtr error)
     keep_first(opaque, error);
 }
 
+/* ---- memory --------------------------------------------------------------------
+ *
+ * Where an allocation fails, libxml2's trees lack something, in silence, and its parser and RELAX NG use what
+ * they did not get.  So what fails is noted, and these two are left on the spot, with all that they held: a
+ * little memory is lost, once, in a process that has none.
+ */
+
+static _Thread_local bool was_short_of_memory;
+static _Thread_local bool can_leave;
+static _Thread_local jmp_buf way_out;
+
+static void *noted(void *p)
+{
+    if (p)
+        return p;
+    was_short_of_memory = true;
+    if (can_leave)
+        longjmp(way_out, 1);
+    return NULL;
+}
+
+static void *noting_malloc(size_t size)
+{
+    return noted(malloc(size));
+}
+
+static void *noting_realloc(void *old, size_t size)
+{
+    return noted(realloc(old, size));
+}
+
+static char *noting_strdup(const char *text)
+{
+    return noted(strdup(text));
+}
+
+static void start_libxml(void)
+{
+    xmlMemSetup(free, noting_malloc, noting_realloc, noting_strdup);
+    xmlInitParser();
+}
+
+static void say_nothing(void *opaque, const char *fmt, ...)
+{
+}
+
+int nx_xml_end(int ret, const char *name, struct nx_error *err)
+{
+    if (!was_short_of_memory)
+        return ret;
+    return nx_fail(err, NX_ERR_SYSTEM, "%s: out of memory", name);
+}
+
+/* What libxml2 is asked to do, and what it says meanwhile. */
+struct job {
+    xmlDoc *doc;
+    const void *data; /* a document's bytes, or a schema's */
+    size_t len;
+    bool good, schema_is_good;
+    struct complaint first; /* about the document */
+    struct complaint other; /* about the schema */
+};
+
+static void leave_libxml(void)
+{
+    can_leave = false;
+    xmlSetStructuredErrorFunc(NULL, NULL);
+}
+
+/* Do it; -1 and a SYSTEM error if memory was short. */
+static int work(void (*function)(struct job *), struct job *job, const char *name,
+                struct nx_error *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, start_libxml);
+    xmlSetGenericErrorFunc(NULL, say_nothing); /* where it has no context to report to */
+    was_short_of_memory = false;
+    if (setjmp(way_out) == 0) {
+        can_leave = true;
+        function(job);
+    }
+    leave_libxml();
+    return nx_xml_end(0, name, err);
+}
+
+/* ---- documents ---- */
+
 static int fail_complaint(const struct complaint *c, const char *name, const char *otherwise,
                           struct nx_error *err)
 {
     return nx_fail(err, NX_ERR_FORMAT, "%s:%d: %s", name, c->line ? c->line : 1,
                    c->is_set ? c->text : otherwise);
+}
+
+static void read_document(struct job *job)
+{
+    xmlSetStructuredErrorFunc(&job->first, keep_first_structured);
+    xmlParserCtxt *parser = xmlNewParserCtxt();
+    if (!parser)
+        return;
+    job->doc = xmlCtxtReadMemory(parser, job->data, (int)job->len, NULL, NULL, XML_PARSE_NONET);
+    job->good = parser->wellFormed;
+    xmlFreeParserCtxt(parser);
 }
 
 int nx_xml_parse(const void *data, size_t len, const char *name, xmlDoc **ret_doc,
@@ -54,62 +156,53 @@ int nx_xml_parse(const void *data, size_t len, const char *name, xmlDoc **ret_do
         return nx_fail(err, NX_ERR_FORMAT, "%s: larger than %d bytes", name, NX_XML_MAX);
     if (memchr(data, 0, len))
         return nx_fail(err, NX_ERR_FORMAT, "%s: a NUL byte: not XML in UTF-8", name);
-    xmlParserCtxt *parser = xmlNewParserCtxt();
-    if (!parser)
-        return nx_fail_errno(err, "%s: XML parser", name);
-    struct complaint first = { 0 };
-    xmlSetStructuredErrorFunc(&first, keep_first_structured);
-    xmlDoc *doc = xmlCtxtReadMemory(parser, data, (int)len, NULL, NULL, XML_PARSE_NONET);
-    xmlSetStructuredErrorFunc(NULL, NULL);
-    bool well_formed = parser->wellFormed;
-    xmlFreeParserCtxt(parser);
-    NX_AUTO_XMLDOC xmlDoc *owned = doc;
-    if (!doc || !well_formed)
-        return fail_complaint(&first, name, "not well-formed XML", err);
+    struct job job = { .data = data, .len = len };
+    if (work(read_document, &job, name, err) < 0)
+        return -1;
+    NX_AUTO_XMLDOC xmlDoc *doc = job.doc;
+    if (!doc || !job.good)
+        return fail_complaint(&job.first, name, "not well-formed XML", err);
     if (doc->intSubset || doc->extSubset)
         return nx_fail(err, NX_ERR_FORMAT, "%s: a DOCTYPE is not allowed: remove it", name);
     if (!xmlDocGetRootElement(doc))
         return nx_fail(err, NX_ERR_FORMAT, "%s: no root element", name);
-    *ret_doc = NX_STEAL(owned);
+    *ret_doc = NX_STEAL(doc);
     return 0;
 }
 
-static xmlRelaxNG *load_schema(const char *schema, size_t len, struct nx_error *err)
+static xmlRelaxNG *load_schema(struct job *job)
 {
-    struct complaint first = { 0 };
-    xmlRelaxNGParserCtxt *parser = xmlRelaxNGNewMemParserCtxt(schema, (int)len);
-    if (!parser) {
-        nx_fail_errno(err, "schema");
+    xmlRelaxNGParserCtxt *parser = xmlRelaxNGNewMemParserCtxt(job->data, (int)job->len);
+    if (!parser)
         return NULL;
-    }
-    xmlRelaxNGSetParserStructuredErrors(parser, keep_first_structured, &first);
-    xmlRelaxNG *parsed = xmlRelaxNGParse(parser);
+    xmlRelaxNGSetParserStructuredErrors(parser, keep_first_structured, &job->other);
+    xmlRelaxNG *schema = xmlRelaxNGParse(parser);
     xmlRelaxNGFreeParserCtxt(parser);
-    if (!parsed)
-        fail_complaint(&first, "embedded schema", "cannot be parsed", err);
-    return parsed;
+    return schema;
+}
+
+static void validate(struct job *job)
+{
+    xmlRelaxNG *schema = load_schema(job);
+    xmlRelaxNGValidCtxt *context = schema ? xmlRelaxNGNewValidCtxt(schema) : NULL;
+    if (context) {
+        xmlRelaxNGSetValidStructuredErrors(context, keep_first_structured, &job->first);
+        job->good = xmlRelaxNGValidateDoc(context, job->doc) == 0;
+        xmlRelaxNGFreeValidCtxt(context);
+    }
+    job->schema_is_good = schema;
+    xmlRelaxNGFree(schema);
 }
 
 int nx_xml_validate(xmlDoc *doc, const char *schema, size_t schema_len, const char *name,
                     struct nx_error *err)
 {
-    xmlRelaxNG *parsed = load_schema(schema, schema_len, err);
-    if (!parsed)
+    struct job job = { .doc = doc, .data = schema, .len = schema_len };
+    if (work(validate, &job, name, err) < 0)
         return -1;
-    struct complaint first = { 0 };
-    int ret = -1;
-    xmlRelaxNGValidCtxt *valid = xmlRelaxNGNewValidCtxt(parsed);
-    if (!valid) {
-        nx_fail_errno(err, "%s: schema", name);
-    } else {
-        xmlRelaxNGSetValidStructuredErrors(valid, keep_first_structured, &first);
-        ret = xmlRelaxNGValidateDoc(valid, doc);
-        if (ret != 0)
-            ret = fail_complaint(&first, name, "does not fit its schema", err);
-        xmlRelaxNGFreeValidCtxt(valid);
-    }
-    xmlRelaxNGFree(parsed);
-    return ret;
+    if (!job.schema_is_good)
+        return fail_complaint(&job.other, "embedded schema", "cannot be parsed", err);
+    return job.good ? 0 : fail_complaint(&job.first, name, "does not fit its schema", err);
 }
 
 char *nx_xml_attr(const xmlNode *node, const char *name)
@@ -117,7 +210,7 @@ char *nx_xml_attr(const xmlNode *node, const char *name)
     xmlChar *value = xmlGetNoNsProp((xmlNode *)node, (const xmlChar *)name);
     if (!value)
         return NULL;
-    char *copy = strdup((const char *)value);
+    char *copy = noting_strdup((const char *)value);
     xmlFree(value);
     return copy;
 }
@@ -167,7 +260,7 @@ char *nx_xml_text(const xmlNode *node)
     size_t len = strlen(start);
     while (len && strchr(" \t\r\n", start[len - 1]))
         len--;
-    char *text = strndup(start, len);
+    char *text = noted(strndup(start, len));
     xmlFree(content);
     return text;
 }

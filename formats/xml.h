@@ -33,6 +33,12 @@ struct nx_xml_complaint {
 int nx_xml_validate(xmlDoc *doc, const char *schema, size_t schema_len, const char *name,
                     struct nx_error *err);
 
+/* What a walk over a document came to: ret, or, if memory was short in this thread since nx_xml_parse() or
+ * nx_xml_validate() began, -1 and a SYSTEM error.  libxml2 and the functions below give NULL for that as for what is not
+ * there, so whoever takes an attribute's absence for an answer ends with this.
+ */
+int nx_xml_end(int ret, const char *name, struct nx_error *err);
+
 /* Text of an attribute (NULL if absent), owned by the caller, to be freed with free(). */
 char *nx_xml_attr(const xmlNode *node, const char *name);
 

@@ -190,7 +190,7 @@ static int check_interfaces(const struct nx_suspended *s, struct nx_error *err)
          n = nx_xml_next(n, "interface"))
         if (check_interface(s, n, err) < 0)
             return -1;
-    return 0;
+    return nx_xml_end(0, s->path, err);
 }
 
 int nx_suspended_check_machine(const struct nx_suspended *suspended,

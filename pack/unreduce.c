@@ -128,13 +128,15 @@ int nx_domain_unreduce(const struct nx_buffer *xml, const struct nx_unpacked *im
     if (nx_xml_parse(xml->data, xml->len, "domain.xml", &doc, err) < 0)
         return -1;
     struct making making = { images, n_images, err };
-    if (fill(&making, xmlDocGetRootElement(doc)) < 0)
+    if (nx_xml_end(fill(&making, xmlDocGetRootElement(doc)), "domain.xml", err) < 0)
         return -1;
     drop_blanks(xmlDocGetRootElement(doc));
     xmlChar *text = NULL;
     int len = 0;
     xmlDocDumpFormatMemoryEnc(doc, &text, &len, "UTF-8", 1);
-    int ret = text ? nx_buffer_add(ret_xml, text, (size_t)len, err) : no_memory(&making);
+    int ret = nx_xml_end(0, "domain.xml", err);
+    if (ret == 0)
+        ret = nx_buffer_add(ret_xml, text, (size_t)len, err);
     xmlFree(text);
     return ret;
 }
