@@ -30,7 +30,7 @@ int nx_digest_parse(const char *text, struct nx_digest *ret_digest, struct nx_er
 
 /* A digest over pieces.  One thread at a time. */
 struct nx_hash;
-struct nx_hash *nx_hash_new(void); /* aborts without memory */
+struct nx_hash *nx_hash_new(void); /* NULL without memory; nothing below can fail */
 void nx_hash_add(struct nx_hash *hash, const void *data, size_t len);
 void nx_hash_add_le64(struct nx_hash *hash, uint64_t value);
 /* The digest of all that was added; the hash starts anew. */

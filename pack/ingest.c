@@ -239,6 +239,8 @@ int nx_ingest(struct nx_source *source, struct nx_image *image, struct nx_store 
 {
     struct ingest in = { .source = source, .image = image, .store = store, .options = options };
     NX_AUTO_HASH struct nx_hash *content = nx_hash_new();
+    if (!content)
+        return nx_fail_errno(err, "%s", image->name);
     in.content = content;
     nx_content_start(content, image->size, image->chunk_size);
     image->chunks = 0;

@@ -317,6 +317,8 @@ int nx_reading_image(const struct nx_reading *reading, const struct nx_image *im
                         .opaque = opaque,
                         .progress = progress,
                         .content = content };
+    if (!content)
+        return nx_fail_errno(err, "%s", image->name);
     nx_content_start(content, image->size, image->chunk_size);
     int ret = make_ring(&r, threads, err);
     if (ret == 0)
