@@ -14,9 +14,19 @@
 
 #define KEY_FILE_MAX 16384 /* bytes of a PEM file */
 
+/* SubjectPublicKeyInfo of every Ed25519 key: these bytes, then the key's own (RFC 8410). */
+static const uint8_t der_head[] = { 0x30, 0x2a, 0x30, 0x05, 0x06, 0x03,
+                                    0x2b, 0x65, 0x70, 0x03, 0x21, 0x00 };
+#define RAW_SIZE    32
+#define DER_SIZE    (sizeof der_head + RAW_SIZE)
+#define BASE64_SIZE 60
+#define PEM_HEAD    "-----BEGIN PUBLIC KEY-----\n"
+#define PEM_END     "\n-----END PUBLIC KEY-----\n"
+
 struct nx_key {
     EVP_PKEY *pkey;
     bool is_private;
+    uint8_t der[DER_SIZE]; /* of the public key */
 };
 
 static inline void nx_auto_bio(BIO **bio)
@@ -34,6 +44,12 @@ static int fail_openssl(struct nx_error *err, const char *what)
     return nx_fail(err, NX_ERR_SYSTEM, "%s: %s", what, text);
 }
 
+/* OpenSSL has no one error for it.  errno was 0 before. */
+static bool was_short_of_memory(void)
+{
+    return errno == ENOMEM;
+}
+
 /* Takes pkey over, even when it fails. */
 static struct nx_key *wrap(EVP_PKEY *pkey, bool is_private, struct nx_error *err)
 {
@@ -43,7 +59,14 @@ static struct nx_key *wrap(EVP_PKEY *pkey, bool is_private, struct nx_error *err
         EVP_PKEY_free(pkey);
         return NULL;
     }
-    *key = (struct nx_key){ pkey, is_private };
+    *key = (struct nx_key){ .pkey = pkey, .is_private = is_private };
+    size_t size = RAW_SIZE;
+    memcpy(key->der, der_head, sizeof der_head);
+    if (EVP_PKEY_get_raw_public_key(pkey, key->der + sizeof der_head, &size) != 1) {
+        fail_openssl(err, "key");
+        nx_key_free(key);
+        return NULL;
+    }
     return key;
 }
 
@@ -98,9 +121,12 @@ int nx_key_read(const char *path, nx_passphrase_fn *passphrase, void *opaque,
         return -1;
     struct asking asking = { passphrase, opaque, path, false };
     bool is_private;
+    errno = 0;
     EVP_PKEY *pkey = parse_pem(pem.data, pem.len, &asking, &is_private);
     OPENSSL_cleanse(pem.data, pem.len);
     ERR_clear_error();
+    if (!pkey && was_short_of_memory())
+        return nx_fail_errno(err, "%s", path);
     if (!pkey && asking.asked)
         return nx_fail(err, NX_ERR_TRUST, "%s: %s", path,
                        passphrase ? "the passphrase is wrong"
@@ -121,27 +147,31 @@ int nx_key_read(const char *path, nx_passphrase_fn *passphrase, void *opaque,
     return 0;
 }
 
+/* One key has one text: what follows, stands before it or is written otherwise would be signed by nobody.  So there
+ * is nothing to parse: whatever is not that text is refused.
+ */
 int nx_key_from_public_pem(const void *pem, size_t len, struct nx_key **ret_key,
                            struct nx_error *err)
 {
-    NX_AUTO(bio) BIO *bio = BIO_new_mem_buf(pem, (int)len);
-    if (!bio)
-        return nx_fail_errno(err, "key");
-    EVP_PKEY *pkey = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
-    ERR_clear_error();
-    if (!pkey || EVP_PKEY_get_id(pkey) != EVP_PKEY_ED25519) {
-        EVP_PKEY_free(pkey);
-        return nx_fail(err, NX_ERR_FORMAT, "not an Ed25519 public key in PEM");
-    }
+    const char *text = pem;
+    uint8_t der[BASE64_SIZE]; /* one byte more than DER_SIZE is padding */
+    if (len != NX_PUBLIC_PEM_SIZE || memcmp(text, PEM_HEAD, strlen(PEM_HEAD)) != 0 ||
+        EVP_DecodeBlock(der, (const uint8_t *)text + strlen(PEM_HEAD), BASE64_SIZE) <
+            (int)DER_SIZE ||
+        memcmp(der, der_head, sizeof der_head) != 0)
+        return nx_fail(err, NX_ERR_FORMAT, "not an Ed25519 public key in its plain PEM form");
+    EVP_PKEY *pkey =
+        EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, der + sizeof der_head, RAW_SIZE);
+    if (!pkey)
+        return fail_openssl(err, "key");
     NX_AUTO_KEY struct nx_key *key = wrap(pkey, false, err);
     if (!key)
         return -1;
-    /* One key has one text: what follows or stands before it would be signed by nobody. */
     char again[NX_PUBLIC_PEM_SIZE + 1];
     if (nx_key_public_pem(key, again, err) < 0)
         return -1;
-    if (len != NX_PUBLIC_PEM_SIZE || memcmp(again, pem, len) != 0)
-        return nx_fail(err, NX_ERR_FORMAT, "an Ed25519 public key, but not in its plain PEM form");
+    if (memcmp(again, pem, len) != 0)
+        return nx_fail(err, NX_ERR_FORMAT, "not an Ed25519 public key in its plain PEM form");
     *ret_key = NX_STEAL(key);
     return 0;
 }
@@ -156,17 +186,6 @@ static int refuse_existing(const char *path, struct nx_error *err)
     return 0;
 }
 
-static int write_bio(BIO *bio, const char *path, mode_t mode, struct nx_error *err)
-{
-    char *data;
-    long len = BIO_get_mem_data(bio, &data);
-    int ret = refuse_existing(path, err);
-    if (ret == 0)
-        ret = nx_write_file(path, mode, data, (size_t)len, err);
-    OPENSSL_cleanse(data, (size_t)len);
-    return ret;
-}
-
 int nx_key_write_private(const struct nx_key *key, const char *path, const char *passphrase,
                          struct nx_error *err)
 {
@@ -175,40 +194,36 @@ int nx_key_write_private(const struct nx_key *key, const char *path, const char 
                                               passphrase, passphrase ? (int)strlen(passphrase) : 0,
                                               NULL, NULL) != 1)
         return fail_openssl(err, path);
-    return write_bio(bio, path, 0600, err);
+    char *data;
+    long len = BIO_get_mem_data(bio, &data);
+    int ret = refuse_existing(path, err);
+    if (ret == 0)
+        ret = nx_write_file(path, 0600, data, (size_t)len, err);
+    OPENSSL_cleanse(data, (size_t)len);
+    return ret;
 }
 
 int nx_key_write_public(const struct nx_key *key, const char *path, struct nx_error *err)
 {
-    NX_AUTO(bio) BIO *bio = BIO_new(BIO_s_mem());
-    if (!bio || PEM_write_bio_PUBKEY(bio, key->pkey) != 1)
-        return fail_openssl(err, path);
-    return write_bio(bio, path, 0644, err);
+    char pem[NX_PUBLIC_PEM_SIZE + 1];
+    if (nx_key_public_pem(key, pem, err) < 0 || refuse_existing(path, err) < 0)
+        return -1;
+    return nx_write_file(path, 0644, pem, NX_PUBLIC_PEM_SIZE, err);
 }
 
 int nx_key_public_pem(const struct nx_key *key, char ret_pem[static NX_PUBLIC_PEM_SIZE + 1],
                       struct nx_error *err)
 {
-    NX_AUTO(bio) BIO *bio = BIO_new(BIO_s_mem());
-    if (!bio || PEM_write_bio_PUBKEY(bio, key->pkey) != 1)
-        return fail_openssl(err, "public key");
-    char *data;
-    if (BIO_get_mem_data(bio, &data) != NX_PUBLIC_PEM_SIZE)
-        return nx_fail(err, NX_ERR_SYSTEM, "public key: OpenSSL wrote an unexpected PEM form");
-    memcpy(ret_pem, data, NX_PUBLIC_PEM_SIZE);
-    ret_pem[NX_PUBLIC_PEM_SIZE] = 0;
+    char *at = stpcpy(ret_pem, PEM_HEAD);
+    at += EVP_EncodeBlock((uint8_t *)at, key->der, DER_SIZE);
+    strcpy(at, PEM_END);
     return 0;
 }
 
 const char *nx_key_fingerprint(const struct nx_key *key, char text[static NX_DIGEST_HEX])
 {
-    unsigned char *der = NULL;
-    int len = i2d_PUBKEY(key->pkey, &der);
-    if (len < 0)
-        abort(); /* only without memory */
     struct nx_digest digest;
-    nx_digest_of(der, (size_t)len, &digest);
-    OPENSSL_free(der);
+    nx_digest_of(key->der, DER_SIZE, &digest);
     return nx_digest_hex(&digest, text);
 }
 
@@ -219,7 +234,7 @@ bool nx_key_is_private(const struct nx_key *key)
 
 bool nx_key_same_public(const struct nx_key *a, const struct nx_key *b)
 {
-    return EVP_PKEY_eq(a->pkey, b->pkey) == 1;
+    return memcmp(a->der, b->der, DER_SIZE) == 0;
 }
 
 static inline void nx_auto_mdctx(EVP_MD_CTX **ctx)
@@ -246,10 +261,13 @@ int nx_key_verify(const struct nx_key *key, const void *data, size_t len,
     NX_AUTO(mdctx) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     if (!ctx || EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key->pkey) != 1)
         return fail_openssl(err, "verifying");
+    errno = 0;
     int ok = EVP_DigestVerify(ctx, signature, NX_SIGNATURE_SIZE, data, len);
     ERR_clear_error();
     if (ok == 1)
         return 0;
+    if (was_short_of_memory())
+        return nx_fail_errno(err, "verifying");
     char fingerprint[NX_DIGEST_HEX];
     return nx_fail(err, NX_ERR_TRUST,
                    "the signature is wrong: it is not that of key %.16s… over this manifest",
