@@ -141,28 +141,33 @@ int nx_newfile_open(struct nx_newfile *file, const char *path, mode_t mode, stru
     return 0;
 }
 
-static int sync_parent(const char *path, struct nx_error *err)
+/* The folder of path, to be synced. */
+static int open_parent(const char *path, struct nx_error *err)
 {
     const char *slash = strrchr(path, '/');
     size_t len = slash ? (slash == path ? 1 : (size_t)(slash - path)) : 1;
     NX_AUTO_FREE char *dir = strndup(slash ? path : ".", len);
     if (!dir)
         return nx_fail_errno(err, "%s", path);
-    NX_AUTO_FD int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL && errno != EROFS))
-        return nx_fail_errno(err, "%s", dir);
-    return 0;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? nx_fail_errno(err, "%s", dir) : fd;
 }
 
 int nx_newfile_commit(struct nx_newfile *file, struct nx_error *err)
 {
     assert(file->fd >= 0 && file->path && file->temp);
+    /* First, so that only the disk can fail once the file is there. */
+    NX_AUTO_FD int parent = open_parent(file->path, err);
+    if (parent < 0)
+        return -1;
     if (fsync(file->fd) < 0)
         return nx_fail_errno(err, "%s: fsync", file->path);
     if (rename(file->temp, file->path) < 0)
         return nx_fail_errno(err, "%s: rename", file->path);
     free(NX_STEAL(file->temp));
-    return sync_parent(file->path, err);
+    if (fsync(parent) < 0 && errno != EINVAL && errno != EROFS)
+        return nx_fail_errno(err, "%s: its folder: fsync", file->path);
+    return 0;
 }
 
 void nx_newfile_release(struct nx_newfile *file)
