@@ -99,7 +99,10 @@ int nx_chunk_decode(struct nx_decompressor *d, const void *stored, size_t size, 
         return nx_fail(err, NX_ERR_FORMAT, "bytes behind the zstd frame, or a part of it");
     size_t got = ZSTD_decompressDCtx(d->ctx, raw, len, stored, size);
     if (ZSTD_isError(got))
-        return nx_fail(err, NX_ERR_FORMAT, "decompressing: %s", ZSTD_getErrorName(got));
+        return nx_fail(err,
+                       ZSTD_getErrorCode(got) == ZSTD_error_memory_allocation ? NX_ERR_SYSTEM
+                                                                              : NX_ERR_FORMAT,
+                       "decompressing: %s", ZSTD_getErrorName(got));
     if (got != len)
         return nx_fail(err, NX_ERR_FORMAT, "decompresses to %zu bytes, not %zu", got, len);
     return 0;

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "formats/manifest.h"
 
@@ -15,9 +16,11 @@ struct nx_state_writer {
     uint64_t raw;
 };
 
-static int fail_zstd(size_t code, struct nx_error *err)
+static int fail_zstd(size_t code, enum nx_errcode otherwise, struct nx_error *err)
 {
-    return nx_fail(err, NX_ERR_SYSTEM, "device state: %s", ZSTD_getErrorName(code));
+    bool no_memory = ZSTD_getErrorCode(code) == ZSTD_error_memory_allocation;
+    return nx_fail(err, no_memory ? NX_ERR_SYSTEM : otherwise, "device state: %s",
+                   ZSTD_getErrorName(code));
 }
 
 /* ---- writing ---- */
@@ -30,7 +33,7 @@ int nx_state_writer_new(int level, struct nx_state_writer **ret_writer, struct n
     nx_buffer_init(&writer->stored, NX_DEVICE_STATE_STORED_MAX);
     size_t code = ZSTD_CCtx_setParameter(writer->ctx, ZSTD_c_compressionLevel, level);
     if (ZSTD_isError(code))
-        return fail_zstd(code, err);
+        return fail_zstd(code, NX_ERR_SYSTEM, err);
     *ret_writer = NX_STEAL(writer);
     return 0;
 }
@@ -57,7 +60,7 @@ static int compress(struct nx_state_writer *writer, const void *data, size_t len
         ZSTD_outBuffer out = { stored->data + stored->len, stored->cap - stored->len, 0 };
         size_t left = ZSTD_compressStream2(writer->ctx, &out, &in, mode);
         if (ZSTD_isError(left))
-            return fail_zstd(left, err);
+            return fail_zstd(left, NX_ERR_SYSTEM, err);
         stored->len += out.pos;
         done = mode == ZSTD_e_end ? left == 0 : in.pos == in.size;
     }
@@ -104,7 +107,7 @@ static int decompress(ZSTD_DCtx *ctx, ZSTD_inBuffer *in, uint64_t raw, nx_state_
         ZSTD_outBuffer out = { piece, ZSTD_DStreamOutSize(), 0 };
         size_t code = ZSTD_decompressStream(ctx, &out, in);
         if (ZSTD_isError(code))
-            return nx_fail(err, NX_ERR_FORMAT, "device state: %s", ZSTD_getErrorName(code));
+            return fail_zstd(code, NX_ERR_FORMAT, err);
         if (out.pos > raw - done)
             return wrong("it is larger than the manifest says", err);
         done += out.pos;

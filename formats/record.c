@@ -94,7 +94,8 @@ int nx_record_write(const struct nx_record *record, struct nx_buffer *buf, struc
     NX_AUTO(json)
     json_t *root = json_pack("{s:i, s:o, s:o}", "nxpk-record", VERSION, "images",
                              images_json(record), "touched", touches_json(record));
-    if (!root || json_array_size(json_object_get(root, "touched")) != record->count ||
+    if (!root || json_array_size(json_object_get(root, "images")) != record->n_images ||
+        json_array_size(json_object_get(root, "touched")) != record->count ||
         json_dump_callback(root, add_text, buf, JSON_COMPACT) < 0 ||
         nx_buffer_add(buf, "\n", 1, NULL) < 0)
         return no_memory(err);

@@ -135,8 +135,9 @@ static int read_xml(struct nx_savefile *save, const struct header *header, struc
 static int fail_archive(const struct nx_savefile *save, struct nx_error *err)
 {
     const char *text = archive_error_string(save->archive);
-    return nx_fail(err, NX_ERR_FORMAT, "%s: its %s stream: %s", save->name, save->compression->name,
-                   text ? text : "damaged");
+    bool no_memory = archive_errno(save->archive) == ENOMEM;
+    return nx_fail(err, no_memory ? NX_ERR_SYSTEM : NX_ERR_FORMAT, "%s: its %s stream: %s",
+                   save->name, save->compression->name, text ? text : "damaged");
 }
 
 static int open_compressed(struct nx_savefile *save, struct nx_error *err)

@@ -144,18 +144,27 @@ static inline void nx_auto_reading(struct archive **archive)
     archive_read_free(*archive);
 }
 
-/* All the bytes of the member that archive stands at; false where the data ends before it does. */
-static bool read_member(struct archive *archive, size_t max, struct nx_buffer *body)
+/* libarchive stopped: at the end of the data, most often. */
+static int fail_without_memory(struct archive *archive, struct nx_error *err)
+{
+    return archive_errno(archive) == ENOMEM ? nx_fail_errno(err, "ZIP reader") : 0;
+}
+
+/* 1: all the bytes of the member that archive stands at; 0: the data ends before it does; -1: failed */
+static int read_member(struct archive *archive, size_t max, struct nx_buffer *body,
+                       struct nx_error *err)
 {
     nx_buffer_init(body, max + 1);
     for (;;) {
-        if (nx_buffer_reserve(body, body->cap == body->len ? 4096 : 1, NULL) < 0)
-            return false;
+        if (body->len > max)
+            return 0;
+        if (nx_buffer_reserve(body, 1, err) < 0)
+            return -1;
         la_ssize_t n = archive_read_data(archive, body->data + body->len, body->cap - body->len);
         if (n == 0)
-            return body->len <= max;
+            return 1;
         if (n < 0)
-            return false;
+            return fail_without_memory(archive, err);
         body->len += (size_t)n;
     }
 }
@@ -167,7 +176,7 @@ int nx_zip_walk(const void *data, size_t len, size_t max, nx_zip_member_fn *memb
     if (!archive || archive_read_support_format_zip_streamable(archive) != ARCHIVE_OK)
         return nx_fail_errno(err, "ZIP reader");
     if (archive_read_open_memory(archive, data, len) != ARCHIVE_OK)
-        return 0; /* fewer bytes than libarchive needs to know a ZIP by */
+        return fail_without_memory(archive, err); /* or too few bytes to know a ZIP by */
     struct archive_entry *entry;
     while (archive_read_next_header(archive, &entry) == ARCHIVE_OK) {
         const char *name = archive_entry_pathname(entry);
@@ -176,11 +185,12 @@ int nx_zip_walk(const void *data, size_t len, size_t max, nx_zip_member_fn *memb
         if (archive_entry_size_is_set(entry) && archive_entry_size(entry) > (int64_t)max)
             return 0;
         NX_AUTO_BUFFER struct nx_buffer body = NX_BUFFER_INIT(max);
-        if (!read_member(archive, max, &body))
-            return 0;
-        int ret = member(name, body.data, body.len, opaque, err);
+        int ret = read_member(archive, max, &body, err);
+        if (ret <= 0)
+            return ret;
+        ret = member(name, body.data, body.len, opaque, err);
         if (ret != 0)
             return ret < 0 ? -1 : 0;
     }
-    return 0;
+    return fail_without_memory(archive, err);
 }
