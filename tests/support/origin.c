@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads: one accepts, and one answers each connection, which is closed after its answer. */
+/* Threads: in the origin's process one accepts, and one answers each connection, which is closed after its answer.  What
+ * it shares with the test, the bytes that it serves among it, is in memory that both have mapped.
+ */
 #include "tests/support/origin.h"
 
 #include <arpa/inet.h>
@@ -8,11 +10,15 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -77,17 +83,20 @@ static const struct {
                             "a\r\n0123456789\r\n" },
 };
 
+#define ROOM ((size_t)1 << 30) /* for all that one origin serves; what is not used costs nothing */
+
 struct origin {
     int fd;
-    int stop[2]; /* a pipe: its end means the end */
-    int go[2];   /* a pipe: its end ends all pauses */
+    int stop[2]; /* a pipe: a byte in it means the end */
+    int go[2];   /* a pipe: a byte in it ends all pauses */
     char url[64];
-    pthread_t thread;
+    pid_t pid;
 
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* between the processes */
     pthread_cond_t idle;
-    const uint8_t *data; /* under lock, as all below */
+    const uint8_t *data; /* in `room`; under lock, as all below */
     size_t len;
+    uint8_t *room; /* where the next bytes go, behind those that may be on their way to somebody */
     char etag[64];
     enum origin_mischief mischief;
     unsigned times;
@@ -147,15 +156,32 @@ static void send_text(int fd, const char *text)
     send(fd, text, strlen(text), MSG_NOSIGNAL);
 }
 
-static size_t send_all(int fd, const uint8_t *data, size_t len)
+static void count(struct origin *origin, size_t more, size_t less)
+{
+    pthread_mutex_lock(&origin->lock);
+    origin->bytes += more;
+    origin->bytes -= less;
+    pthread_mutex_unlock(&origin->lock);
+}
+
+/* Counted before, so that who has received them finds them counted. */
+static size_t send_bytes(int fd, const void *data, size_t len)
 {
     size_t sent = 0;
     while (sent < len) {
-        ssize_t n = send(fd, data + sent, len - sent, MSG_NOSIGNAL);
+        ssize_t n = send(fd, (const uint8_t *)data + sent, len - sent, MSG_NOSIGNAL);
         if (n <= 0)
             break;
         sent += (size_t)n;
     }
+    return sent;
+}
+
+static size_t send_all(struct origin *origin, int fd, const uint8_t *data, size_t len)
+{
+    count(origin, len, 0);
+    size_t sent = send_bytes(fd, data, len);
+    count(origin, 0, len - sent);
     return sent;
 }
 
@@ -242,7 +268,7 @@ static void send_headers(int fd, const struct answer *answer, const struct reque
 static bool wait_for_end(struct origin *origin, int pipe_fd, int fd, int ms)
 {
     struct pollfd pfds[] = { { .fd = pipe_fd, .events = POLLIN },
-                             { .fd = origin->stop[0] },
+                             { .fd = origin->stop[0], .events = POLLIN },
                              { .fd = fd, .events = POLLRDHUP } };
     while (poll(pfds, 3, ms) < 0 && errno == EINTR)
         ;
@@ -271,17 +297,14 @@ static void send_body(struct origin *origin, int fd, const struct answer *answer
     memcpy(body, answer->data + first, len);
     if (answer->mischief == ORIGIN_WRONG_BYTES)
         body[len / 2] ^= 1;
-    size_t sent = send_all(fd, body, prompt_part(answer->mischief, len));
+    size_t sent = send_all(origin, fd, body, prompt_part(answer->mischief, len));
     if (answer->mischief == ORIGIN_PAUSE && wait_for_end(origin, origin->go[0], fd, -1))
-        sent += send_all(fd, body + sent, len - sent);
+        send_all(origin, fd, body + sent, len - sent);
     if (answer->mischief == ORIGIN_LONG_BODY)
-        send_all(fd, body, len);
+        send_bytes(fd, body, len);
     while (answer->mischief == ORIGIN_TRICKLE && sent < len &&
            wait_for_end(origin, origin->stop[0], fd, TRICKLE_MS))
-        sent += send_all(fd, body + sent, 1);
-    pthread_mutex_lock(&origin->lock);
-    origin->bytes += sent;
-    pthread_mutex_unlock(&origin->lock);
+        sent += send_all(origin, fd, body + sent, 1);
 }
 
 static void answer_range(struct origin *origin, int fd, const struct answer *answer,
@@ -312,7 +335,7 @@ static void send_endlessly(struct origin *origin, int fd, const char *first, con
         strcpy(many + len, next);
     send_text(fd, first);
     while (wait_for_end(origin, origin->stop[0], fd, 0) &&
-           send_all(fd, (const uint8_t *)many, strlen(many)) == strlen(many))
+           send_bytes(fd, many, strlen(many)) == strlen(many))
         ;
 }
 
@@ -361,16 +384,15 @@ static void *serve_connection(void *opaque)
     return NULL;
 }
 
-static void *accept_connections(void *opaque)
+static void accept_connections(struct origin *origin)
 {
-    struct origin *origin = opaque;
     for (;;) {
-        struct pollfd pfds[] = { { .fd = origin->stop[0] },
+        struct pollfd pfds[] = { { .fd = origin->stop[0], .events = POLLIN },
                                  { .fd = origin->fd, .events = POLLIN } };
         if (poll(pfds, 2, -1) < 0)
             continue;
         if (pfds[0].revents)
-            return NULL;
+            return;
         int fd = accept(origin->fd, NULL, NULL);
         if (fd < 0)
             continue;
@@ -385,17 +407,53 @@ static void *accept_connections(void *opaque)
     }
 }
 
+static void run(struct origin *origin, pid_t test)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != test)
+        _exit(1);
+    accept_connections(origin);
+    pthread_mutex_lock(&origin->lock);
+    while (origin->busy > 0)
+        pthread_cond_wait(&origin->idle, &origin->lock);
+    _exit(0);
+}
+
+static void *map_shared(size_t size)
+{
+    void *p =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    must(p != MAP_FAILED);
+    return p;
+}
+
+static void init_locks(struct origin *origin)
+{
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    pthread_mutex_init(&origin->lock, &attr);
+    pthread_mutexattr_destroy(&attr);
+    pthread_cond_init(&origin->idle, NULL); /* among the origin's threads */
+}
+
+static void put_data(struct origin *origin, const void *data, size_t len)
+{
+    memcpy(origin->room, data, len);
+    origin->data = origin->room;
+    origin->len = len;
+    origin->room += len;
+}
+
 struct origin *origin_start(const void *data, size_t len)
 {
-    struct origin *origin = calloc(1, sizeof(*origin));
+    struct origin *origin = map_shared(sizeof(*origin) + ROOM);
     struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t addr_len = sizeof(addr);
-    must(origin != NULL);
-    origin->data = data;
-    origin->len = len;
+    origin->room = (uint8_t *)(origin + 1);
+    put_data(origin, data, len);
     strcpy(origin->etag, "\"1\"");
-    pthread_mutex_init(&origin->lock, NULL);
-    pthread_cond_init(&origin->idle, NULL);
+    init_locks(origin);
     must(pipe(origin->stop) == 0);
     must(pipe(origin->go) == 0);
     origin->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -404,27 +462,34 @@ struct origin *origin_start(const void *data, size_t len)
     getsockname(origin->fd, (struct sockaddr *)&addr, &addr_len);
     snprintf(origin->url, sizeof(origin->url), "http://127.0.0.1:%u/test.nxpk",
              ntohs(addr.sin_port));
-    must(pthread_create(&origin->thread, NULL, accept_connections, origin) == 0);
+    pid_t test = getpid();
+    pid_t pid = fork();
+    must(pid >= 0);
+    if (pid == 0)
+        run(origin, test);
+    origin->pid = pid;
+    close(origin->fd);
     return origin;
+}
+
+/* For good: nobody reads it. */
+static void say(const int pipe_fds[2])
+{
+    must(write(pipe_fds[1], "", 1) == 1);
 }
 
 void origin_stop(struct origin *origin)
 {
     if (!origin)
         return;
-    close(origin->stop[1]);
-    pthread_join(origin->thread, NULL);
-    pthread_mutex_lock(&origin->lock);
-    while (origin->busy > 0)
-        pthread_cond_wait(&origin->idle, &origin->lock);
-    pthread_mutex_unlock(&origin->lock);
-    origin_go_on(origin);
-    close(origin->go[0]);
-    close(origin->stop[0]);
-    close(origin->fd);
-    pthread_mutex_destroy(&origin->lock);
-    pthread_cond_destroy(&origin->idle);
-    free(origin);
+    say(origin->stop);
+    while (waitpid(origin->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    for (int i = 0; i < 2; i++) {
+        close(origin->go[i]);
+        close(origin->stop[i]);
+    }
+    munmap(origin, sizeof(*origin) + ROOM);
 }
 
 const char *origin_url(const struct origin *origin)
@@ -462,19 +527,15 @@ void origin_move(struct origin *origin, const char *url)
 
 void origin_go_on(struct origin *origin)
 {
-    if (origin->go[1] >= 0)
-        close(origin->go[1]);
-    origin->go[1] = -1;
+    say(origin->go);
 }
 
 void origin_change(struct origin *origin, const char *etag, const void *data, size_t len)
 {
     pthread_mutex_lock(&origin->lock);
     snprintf(origin->etag, sizeof(origin->etag), "%s", etag);
-    if (data) {
-        origin->data = data;
-        origin->len = len;
-    }
+    if (data)
+        put_data(origin, data, len);
     pthread_mutex_unlock(&origin->lock);
 }
 

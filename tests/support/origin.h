@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A web server in a thread, on a port that the kernel chose, that serves one file from
+/* A web server in a process of its own, on a port that the kernel chose, that serves one file from
  * memory and misbehaves on request.  tests/tools/origin.c makes a program of it.
  */
 #ifndef NX_TESTS_ORIGIN_H
@@ -44,7 +44,9 @@ enum origin_mischief {
 
 struct origin;
 
-/* data must outlive it.  Aborts on failure. */
+/* Of a copy of data.  Aborts the test on failure.  It forks, so it comes before the test has threads: sanitizers do not
+ * survive the fork of one thread among several.  (Tests fork engines, too, which is why the server is no thread.)
+ */
 struct origin *origin_start(const void *data, size_t len);
 void origin_stop(struct origin *origin);
 
