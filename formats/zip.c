@@ -4,6 +4,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <assert.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
