@@ -174,6 +174,8 @@ int nx_train_run(const char *path, unsigned seconds, struct nx_record **ret_reco
     nx_progress_end();
     if (ret == 0)
         ret = read_record(record_path, reading.head->manifest, ret_record, err);
+    if (ret == 0 && (*ret_record)->count == 0)
+        ret = nx_fail(err, NX_ERR_SYSTEM, "%s: the machine has used nothing of it", path);
     unlink(record_path);
     return ret;
 }
@@ -311,9 +313,6 @@ int nx_train_layout(const char *path, const struct nx_record *record, const stru
 {
     struct relayout r = { .reading = NX_READING_INIT, .records = NX_SPOOL_INIT };
     int ret = -1;
-    if (record->count == 0)
-        return nx_fail(err, NX_ERR_FORMAT, "%s: the machine has used nothing, says the record",
-                       path);
     if (nx_reading_open(&r.reading, path, err) == 0 &&
         nx_record_check(record, r.reading.head->manifest, "record", err) == 0 &&
         nx_placement_new(record, record->count, &r.placement, err) == 0 &&

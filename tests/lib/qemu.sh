@@ -155,7 +155,7 @@ mount_package() {
     FETCH_LOG=$WORK/mount.log
     "$BUILD/nxfetch" mount "${@:2}" "$1" "$dir" >"$FETCH_LOG" 2>&1 </dev/null &
     FETCH_PID=$!
-    until grep -qF " $dir " /proc/self/mounts; do
+    until grep -qsF "mounted $dir" "$FETCH_LOG"; do
         kill -0 "$FETCH_PID" 2>/dev/null && [ $SECONDS -lt $deadline ] || die "nxfetch mount does not mount"
         sleep 0.1
     done
