@@ -135,7 +135,8 @@ const char *nx_location_name(const struct nx_location *location, char text[stati
 {
     if (location->n_urls)
         return nx_http_display_url(location->urls[0], text);
-    return location->path;
+    snprintf(text, 512, "%s", location->path);
+    return text;
 }
 
 void nx_location_free(struct nx_location *location)

@@ -45,7 +45,9 @@ int nx_location_resolve(const char *text, const struct nx_http_options *http, bo
 bool nx_location_retry_as_reference(struct nx_location *location,
                                     const struct nx_http_options *http);
 
-/* How messages call the package: its path, or its URL without user name and password. */
+/* How messages call the package: its path, or its URL without user name and password.
+ * Into text, cut to its size; returns text.
+ */
 const char *nx_location_name(const struct nx_location *location, char text[static 512]);
 
 void nx_location_free(struct nx_location *location);

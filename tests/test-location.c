@@ -76,6 +76,9 @@ START_TEST(files)
         nx_assert_ok(resolve(path, &location, &err), err);
         ck_assert_str_eq(location->path, path);
         ck_assert_uint_eq(location->n_urls, 0);
+        char name[512] = "";
+        nx_location_name(location, name);
+        ck_assert_str_eq(name, path);
     }
     struct nx_error err = NX_ERROR_INIT;
     NX_AUTO_LOCATION struct nx_location *location = NULL;
