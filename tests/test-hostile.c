@@ -11,6 +11,7 @@
 #include "formats/index.h"
 #include "tests/support/judge.h"
 #include "tests/support/main.h"
+#include "tests/support/origin.h"
 #include "tests/support/places.h"
 
 #define CHUNK 4096
@@ -633,6 +634,12 @@ START_TEST(forged)
     bool other = forgery->read == other_bytes;
     ret = judge_read(&config, images, other ? 0 : 2, &err);
     assert_says(forgery, "the engine", ret, &err, other ? NULL : forgery->read);
+    struct origin *origin = origin_start(package.data, package.len);
+    char *urls[] = { (char *)origin_url(origin) };
+    struct nx_engine_config web = { .urls = urls, .n_urls = 1, .http = { .tries = 1 } };
+    ret = judge_read(&web, images, other ? 0 : 2, &err);
+    assert_says(forgery, "the engine, from the web,", ret, &err, other ? NULL : forgery->read);
+    origin_stop(origin);
 }
 END_TEST
 
