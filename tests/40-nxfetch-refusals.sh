@@ -30,7 +30,7 @@ make_packages() {
     "$BUILD/nxpack" keygen "$WORK/author.pem" && "$BUILD/nxpack" keygen "$WORK/other.pem" || return
     "$BUILD/nxpack" -k "$WORK/author.pem" "$WORK/domain.xml" "$www/good.nxpk" || return
     cp "$www/good.nxpk" "$www/other.nxpk" && "$BUILD/nxpack" sign -k "$WORK/other.pem" "$www/other.nxpk" || return
-    "$BUILD/nxpack" "$WORK/domain.xml" "$www/unsigned.nxpk" || return
+    cp "$www/good.nxpk" "$www/unsigned.nxpk" && "$BUILD/nxpack" sign --remove "$www/unsigned.nxpk" || return
 
     # Damage: the front only; cut within the chunks; one byte of the manifest's name; one of the disk.
     head -c 300 "$www/good.nxpk" >"$www/front.nxpk"
