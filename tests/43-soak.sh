@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Four readers compare every byte of a mounted disk, while one answer in ten of the server is bad in some way and the line
-# is cut, dead and slow in turn; the cache is too small for the disk.  Nobody reads a wrong byte or gets an error, and
+# is cut, dead and slow in turn, and the host asleep; the cache is too small for the disk.  Nobody reads a wrong byte or gets an error, and
 # memory and descriptors stay flat.  SOAK: seconds; tests/slow/43-soak.sh has ten minutes.
 . tests/lib/http.sh
 . tests/lib/relay.sh
@@ -44,12 +44,13 @@ for ((i = 0; i < READERS; i++)); do
 done
 end=$((SECONDS + SOAK))
 for ((n = 0; SECONDS < end; n++)); do
-    for_seconds 2
-    case $((n % 4)) in
+    for_seconds 1
+    case $((n % 5)) in
     0) relay_cut; for_seconds 1 ;;
     1) relay_stop; for_seconds 2 ;;
     2) relay_slow; for_seconds 2 ;;
-    3) relay_stop; for_seconds 7 ;;
+    3) kill -STOP "$ENGINE"; relay_cut; for_seconds 2; kill -CONT "$ENGINE" ;;
+    4) relay_stop; for_seconds 7 ;;
     esac
     relay_go
 done
