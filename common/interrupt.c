@@ -30,6 +30,14 @@ bool nx_interrupted(void)
     return interrupted;
 }
 
+bool nx_interrupt_pending(void)
+{
+    sigset_t set;
+    return interrupted || (sigpending(&set) == 0 &&
+                           (sigismember(&set, SIGINT) == 1 || sigismember(&set, SIGTERM) == 1 ||
+                            sigismember(&set, SIGHUP) == 1));
+}
+
 int nx_check_interrupt(struct nx_error *err)
 {
     return interrupted ? nx_fail(err, NX_ERR_CANCELLED, "interrupted") : 0;

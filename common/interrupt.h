@@ -15,6 +15,9 @@ void nx_interrupt_install(void);
 
 bool nx_interrupted(void);
 
+/* The same while the signals are blocked: has one come that nobody has taken yet? */
+bool nx_interrupt_pending(void);
+
 /* 0, or -1 with NX_ERR_CANCELLED ("interrupted") once a signal has come. */
 int nx_check_interrupt(struct nx_error *err);
 

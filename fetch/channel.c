@@ -3,9 +3,11 @@
 #include "fetch/channel.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "common/plain.h"
 
 #define TEXT_MAX 4096 /* bytes of a notice */
@@ -43,11 +45,33 @@ int nx_channel_send(int fd, enum nx_message type, const void *payload, size_t le
     return send_full(fd, payload, len, 0, err);
 }
 
+/* Until something has come. */
+static int wait_readable(int fd, const struct nx_patience *patience, struct nx_error *err)
+{
+    for (;;) {
+        struct pollfd fds[] = { { .fd = fd, .events = POLLIN },
+                                { .fd = patience->cancel_fd, .events = POLLIN } };
+        int64_t left = patience->due - nx_now_ms();
+        int n = poll(fds, 2, left > 0 ? (int)left : 0);
+        if (n > 0 && fds[0].revents)
+            return 0;
+        if (n > 0)
+            return nx_fail(err, NX_ERR_CANCELLED, "interrupted");
+        if (n == 0)
+            return nx_fail(err, NX_ERR_SYSTEM, "channel: a message does not come to its end");
+        if (errno != EINTR)
+            return nx_fail_errno(err, "channel: poll");
+    }
+}
+
 /* 1: all of it; 0: the end before its first byte; -1: an error, or the end in the middle. */
-static int receive_full(int fd, void *data, size_t len, struct nx_error *err)
+static int receive_full(int fd, const struct nx_patience *patience, void *data, size_t len,
+                        struct nx_error *err)
 {
     size_t have = 0;
     while (have < len) {
+        if (patience && wait_readable(fd, patience, err) < 0)
+            return -1;
         ssize_t n = recv(fd, (char *)data + have, len - have, 0);
         if (n < 0 && errno == EINTR)
             continue;
@@ -134,10 +158,11 @@ static const struct frame_rule *find_rule(const struct frame_header *header, str
     return NULL;
 }
 
-int nx_channel_receive(int fd, int *ret_type, struct nx_buffer *payload, struct nx_error *err)
+int nx_channel_receive(int fd, const struct nx_patience *patience, int *ret_type,
+                       struct nx_buffer *payload, struct nx_error *err)
 {
     struct frame_header header;
-    int r = receive_full(fd, &header, sizeof(header), err);
+    int r = receive_full(fd, patience, &header, sizeof(header), err);
     if (r <= 0) {
         *ret_type = 0;
         return r;
@@ -148,7 +173,7 @@ int nx_channel_receive(int fd, int *ret_type, struct nx_buffer *payload, struct 
     payload->len = 0;
     if (nx_buffer_reserve(payload, header.len, err) < 0)
         return -1;
-    r = receive_full(fd, payload->data, header.len, err);
+    r = receive_full(fd, patience, payload->data, header.len, err);
     if (r < 0)
         return -1;
     if (r == 0 && header.len > 0)

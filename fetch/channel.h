@@ -81,12 +81,21 @@ struct nx_stats {
 int nx_channel_send(int fd, enum nx_message type, const void *payload, size_t len,
                     struct nx_error *err);
 
-/* Receive one frame: waits for it.  payload's max should be NX_CHANNEL_MAX; its old
+/* How long the launcher waits for the rest of a frame: an engine that was taken over may send half of one, or a
+ * byte now and then.
+ */
+struct nx_patience {
+    int64_t due;   /* nx_now_ms() by which the frame must be there */
+    int cancel_fd; /* readable: waiting ends, NX_ERR_CANCELLED; or -1 */
+};
+
+/* Receive one frame: waits for it, for ever if patience is NULL.  payload's max should be NX_CHANNEL_MAX; its old
  * content goes.  *ret_type is 0 when the other side has closed in order.  The launcher
  * reads from an engine that may have been taken over: lengths are checked, and
  * every type has its own check of the payload.
  */
-int nx_channel_receive(int fd, int *ret_type, struct nx_buffer *payload, struct nx_error *err);
+int nx_channel_receive(int fd, const struct nx_patience *patience, int *ret_type,
+                       struct nx_buffer *payload, struct nx_error *err);
 
 /* HEAD's payload: the parts of a head, and back, everything verified once more. */
 int nx_channel_pack_head(const struct nx_head *head, struct nx_buffer *payload,

@@ -351,7 +351,7 @@ static bool handle_message(struct engine *engine)
 {
     NX_AUTO_BUFFER struct nx_buffer payload = NX_BUFFER_INIT(NX_CHANNEL_MAX);
     int type;
-    if (nx_channel_receive(engine->channel, &type, &payload, NULL) < 0)
+    if (nx_channel_receive(engine->channel, NULL, &type, &payload, NULL) < 0)
         return false;
     switch (type) {
     case NX_MSG_GO:

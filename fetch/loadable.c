@@ -15,10 +15,12 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/interrupt.h"
 #include "common/process.h"
 #include "fetch/cmdline.h"
 
 #define ANSWER_MS 10000 /* that QEMU may take */
+#define LOOK_MS   200   /* between two looks for Ctrl-C */
 #define SAID_MAX  4096  /* bytes of its messages that are looked at */
 
 struct question {
@@ -28,13 +30,15 @@ struct question {
     size_t len;
 };
 
-/* Keep the first words, read over the rest; until QEMU has closed its end, or time is up. */
+/* Keep the first words, read over the rest; until QEMU has closed its end, time is up, or the user has enough. */
 static int listen_to(struct question *q, int fd, int64_t deadline)
 {
     for (int64_t left; (left = deadline - nx_now_ms()) > 0;) {
         struct pollfd pfd = { .fd = fd, .events = POLLIN };
         char chunk[1024];
-        if (poll(&pfd, 1, (int)left) <= 0)
+        if (nx_interrupt_pending())
+            return -1;
+        if (poll(&pfd, 1, left < LOOK_MS ? (int)left : LOOK_MS) <= 0)
             continue;
         ssize_t n = read(fd, chunk, sizeof chunk);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))

@@ -8,7 +8,6 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -18,9 +17,9 @@
 #include "fetch/statsfile.h"
 
 #define ENGINE_STOP_MS 3000
-#define LAST_MESSAGES  1000 /* more than an honest engine has left to say */
-#define FRAME_SECONDS  20   /* an engine that was taken over may send half a frame and stop */
-#define NOTICE_MAX     512  /* bytes of a line from the engine */
+#define LAST_MESSAGES  1000  /* more than an honest engine has left to say */
+#define FRAME_MS       20000 /* for the rest of a message */
+#define NOTICE_MAX     512   /* bytes of a line from the engine */
 
 /* ---- signals ---- */
 
@@ -133,8 +132,12 @@ static int take_head(struct nx_session *session, struct nx_error *err)
 static int take_message(struct nx_session *session, struct nx_error *err)
 {
     int type;
-    if (nx_channel_receive(session->engine.channel, &type, &session->payload, err) < 0)
-        return nx_fail_while(err, "the engine");
+    const struct nx_patience patience = { nx_now_ms() + FRAME_MS, session->signal_fd };
+    struct nx_error why = NX_ERROR_INIT;
+    if (nx_channel_receive(session->engine.channel, &patience, &type, &session->payload, &why) < 0)
+        return nx_session_interrupted(session)
+                   ? nx_fail(err, NX_ERR_CANCELLED, "interrupted")
+                   : nx_fail(err, NX_ERR_SYSTEM, "the engine: %s", why.msg);
     switch (type) {
     case 0:
         return nx_fail(err, NX_ERR_SYSTEM, "the engine has ended unexpectedly");
@@ -274,8 +277,6 @@ static int start_engine(struct nx_session *session, struct nx_error *err)
     if (nx_engine_start(&config, &session->engine, err) < 0)
         return -1;
     session->has_engine = true;
-    struct timeval limit = { .tv_sec = FRAME_SECONDS };
-    setsockopt(session->engine.channel, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     return 0;
 }
 
@@ -386,12 +387,13 @@ static int left_ms(int64_t due)
 static void take_last_stats(struct nx_session *session, int64_t due)
 {
     struct nx_error ignored = NX_ERROR_INIT;
-    struct pollfd fd = { .fd = session->engine.channel, .events = POLLIN };
+    int fd = session->engine.channel;
+    const struct nx_patience patience = { due, -1 };
     if (nx_session_tell(session, NX_MSG_QUIT, &ignored) < 0)
         return;
     int type = -1;
-    for (int n = 0; type != 0 && n < LAST_MESSAGES && poll(&fd, 1, left_ms(due)) > 0; n++) {
-        if (nx_channel_receive(fd.fd, &type, &session->payload, &ignored) < 0)
+    for (int n = 0; type != 0 && n < LAST_MESSAGES; n++) {
+        if (nx_channel_receive(fd, &patience, &type, &session->payload, &ignored) < 0)
             return;
         if (type == NX_MSG_STATS)
             take_stats(session);

@@ -100,14 +100,17 @@ ends 10 1 'QEMU was killed by signal 11'
 qemu "kill -SEGV \$\$"
 boot --no-cold --trust "$TRUST" "$URL_BASE/tiny-saved.nxpk"
 ends 10 1 'the machine cannot be resumed: QEMU does not take the saved state: it was killed by signal 11'
+# One that says nothing, asked whether it can load the state, and then as the machine.
 qemu 'exec sleep 1000'
-boot --trust "$TRUST" --verbose "$PACKAGE"
-until [ "$(part sleep)" ]; do
-    kill -0 "$FETCH_PID" || die "it has ended: $(cat "$FETCH_LOG")"
-    sleep 0.05
+for package in "$WORK/www/tiny-saved.nxpk" "$PACKAGE"; do
+    boot --trust "$TRUST" "$package"
+    until [ "$(part sleep)" ]; do
+        kill -0 "$FETCH_PID" || die "it has ended: $(cat "$FETCH_LOG")"
+        sleep 0.05
+    done
+    kill -INT "$FETCH_PID"
+    ends 4 1 'interrupted'
 done
-kill -INT "$FETCH_PID"
-ends 4 1 'interrupted'
 echo "refusing: in QEMU's own words"
 
 # ---- what a power cut leaves: the folder in memory has gone, that on the disk has not ----

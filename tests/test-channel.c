@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "tests/support/main.h"
 #include "tests/support/package.h"
 
@@ -39,12 +40,12 @@ START_TEST(test_round_trip)
     nx_assert_ok(nx_channel_send(fds[0], NX_MSG_STATS, &stats, sizeof(stats), &err), err);
     nx_assert_ok(nx_channel_send(fds[0], NX_MSG_READY, NULL, 0, &err), err);
     shutdown(fds[0], SHUT_WR);
-    nx_assert_ok(nx_channel_receive(fds[1], &type, &payload, &err), err);
+    nx_assert_ok(nx_channel_receive(fds[1], NULL, &type, &payload, &err), err);
     ck_assert_int_eq(type, NX_MSG_STATS);
     ck_assert_mem_eq(payload.data, &stats, sizeof(stats));
-    nx_assert_ok(nx_channel_receive(fds[1], &type, &payload, &err), err);
+    nx_assert_ok(nx_channel_receive(fds[1], NULL, &type, &payload, &err), err);
     ck_assert_int_eq(type, NX_MSG_READY);
-    nx_assert_ok(nx_channel_receive(fds[1], &type, &payload, &err), err);
+    nx_assert_ok(nx_channel_receive(fds[1], NULL, &type, &payload, &err), err);
     ck_assert_int_eq(type, 0);
 }
 END_TEST
@@ -54,7 +55,7 @@ START_TEST(test_text_is_cleaned)
     struct nx_error err = NX_ERROR_INIT;
     int type;
     nx_assert_ok(nx_channel_send(fds[0], NX_MSG_NOTICE, "a\033[2Jb\n", 7, &err), err);
-    nx_assert_ok(nx_channel_receive(fds[1], &type, &payload, &err), err);
+    nx_assert_ok(nx_channel_receive(fds[1], NULL, &type, &payload, &err), err);
     ck_assert_str_eq((const char *)payload.data, "a?[2Jb?");
 }
 END_TEST
@@ -89,7 +90,7 @@ START_TEST(test_hostile)
     struct nx_error err = NX_ERROR_INIT;
     int type;
     send_raw(h->type, h->len, h->data, h->sent);
-    nx_assert_fails(nx_channel_receive(fds[1], &type, &payload, &err), err, h->message);
+    nx_assert_fails(nx_channel_receive(fds[1], NULL, &type, &payload, &err), err, h->message);
 }
 END_TEST
 
@@ -101,6 +102,29 @@ START_TEST(test_gone)
                     "the other process has gone");
     ck_assert_int_eq(err.code, NX_ERR_CANCELLED);
     fds[1] = dup(fds[0]);
+}
+END_TEST
+
+/* An engine that was taken over sends half a frame and no more: it is not waited for beyond the time limit, nor beyond Ctrl-C. */
+START_TEST(test_half_a_frame)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    struct nx_patience patience = { nx_now_ms() + 200, -1 };
+    const uint32_t header[] = { NX_MSG_NOTICE, 20 };
+    int type, cancel[2];
+    ck_assert_int_eq(write(fds[0], header, sizeof(header)), sizeof(header));
+    nx_assert_fails(nx_channel_receive(fds[1], &patience, &type, &payload, &err), err,
+                    "does not come to its end");
+    ck_assert_int_ge(nx_now_ms(), patience.due);
+    ck_assert_int_eq(pipe(cancel), 0);
+    ck_assert_int_eq(write(cancel[1], "x", 1), 1);
+    patience = (struct nx_patience){ nx_now_ms() + 60000, cancel[0] };
+    ck_assert_int_eq(write(fds[0], header, 3), 3);
+    nx_assert_fails(nx_channel_receive(fds[1], &patience, &type, &payload, &err), err,
+                    "interrupted");
+    ck_assert_int_eq(err.code, NX_ERR_CANCELLED);
+    close(cancel[0]);
+    close(cancel[1]);
 }
 END_TEST
 
@@ -163,6 +187,7 @@ int main(void)
     tcase_add_test(tcase, test_text_is_cleaned);
     tcase_add_loop_test(tcase, test_hostile, 0, sizeof(hostiles) / sizeof(hostiles[0]));
     tcase_add_test(tcase, test_gone);
+    tcase_add_test(tcase, test_half_a_frame);
     tcase_add_loop_test(tcase, test_head, 0, 2);
     tcase_add_test(tcase, test_bent_head);
     suite_add_tcase(suite, tcase);

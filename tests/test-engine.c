@@ -145,7 +145,7 @@ static int until(struct run *run, int wanted)
     for (;;) {
         struct nx_error err = NX_ERROR_INIT;
         int type = 0;
-        nx_assert_ok(nx_channel_receive(run->engine.channel, &type, &payload, &err), err);
+        nx_assert_ok(nx_channel_receive(run->engine.channel, NULL, &type, &payload, &err), err);
         take_message(run, type, &payload);
         if (type == wanted)
             return 0;

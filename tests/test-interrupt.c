@@ -24,6 +24,7 @@ START_TEST(one_that_came_before)
     block(SIGTERM);
     raise(SIGTERM);
     ck_assert(!nx_interrupted());
+    ck_assert(nx_interrupt_pending());
     nx_assert_fails(nx_interrupt_wait(fds[0], &err), err, "interrupted");
     ck_assert_int_eq(err.code, NX_ERR_CANCELLED);
     nx_assert_fails(nx_interrupt_wait(fds[0], &err), err, "interrupted");
@@ -37,6 +38,7 @@ START_TEST(something_to_read)
     ck_assert_int_eq(pipe(fds), 0);
     nx_interrupt_install();
     block(SIGTERM);
+    ck_assert(!nx_interrupt_pending());
     ck_assert_int_eq(write(fds[1], "y", 1), 1);
     nx_assert_ok(nx_interrupt_wait(fds[0], &err), err);
     ck_assert_int_eq(close(fds[1]), 0);
