@@ -181,7 +181,8 @@ int nx_session_poll(struct nx_session *session, struct pollfd *extra, unsigned n
         { .fd = session->signal_fd, .events = POLLIN },
         { .fd = session->has_engine ? session->engine.channel : -1, .events = POLLIN },
     };
-    memcpy(fds + 2, extra, n_extra * sizeof *extra);
+    for (unsigned i = 0; i < n_extra; i++)
+        fds[2 + i] = extra[i];
     if (poll(fds, 2 + n_extra, timeout_ms) < 0) {
         if (errno != EINTR)
             return nx_fail_errno(err, "poll");
@@ -189,7 +190,8 @@ int nx_session_poll(struct nx_session *session, struct pollfd *extra, unsigned n
             extra[i].revents = 0;
         return 0;
     }
-    memcpy(extra, fds + 2, n_extra * sizeof *extra);
+    for (unsigned i = 0; i < n_extra; i++)
+        extra[i].revents = fds[2 + i].revents;
     struct signalfd_siginfo info;
     if (fds[0].revents && read(session->signal_fd, &info, sizeof info) == sizeof info)
         return nx_fail(err, NX_ERR_CANCELLED, "interrupted");
