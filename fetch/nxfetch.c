@@ -12,8 +12,10 @@
 
 NX_EMBED(help_text, "fetch/nxfetch.help");
 
-static int usage_error(const struct nx_error *err)
+static int failure(const struct nx_error *err)
 {
+    if (err->code != NX_ERR_USAGE)
+        return nx_log_failure(err);
     nx_log(NX_LOG_ERROR, "%s", err->msg);
     fprintf(stderr, "Try 'nxfetch --help'.\n");
     return 2;
@@ -67,7 +69,7 @@ int main(int argc, char **argv)
     nx_reserve_stdio();
     nx_log_set_program("nxfetch");
     if (nx_options_parse(argc, argv, &options, &err) < 0)
-        return usage_error(&err);
+        return failure(&err);
     if (options.verb == NX_VERB_HELP)
         return print(help_text);
     if (options.verb == NX_VERB_VERSION)
@@ -76,5 +78,5 @@ int main(int argc, char **argv)
     if (run_verb(&options, &err) == 0)
         return 0;
     nx_progress_end();
-    return err.code == NX_ERR_USAGE ? usage_error(&err) : nx_log_failure(&err);
+    return failure(&err);
 }
