@@ -93,7 +93,7 @@ static struct nx_engine_config web_config(void)
                                       .cache_dir = cache_dir,
                                       .cache_limit = UINT64_C(1) << 30,
                                       .fuse_fd = -1,
-                                      .http = { .tries = 3, .stall_timeout = 1 } };
+                                      .http = { .tries = 3, .stall_timeout = 10 } };
 }
 
 static void start(struct run *run, struct nx_engine_config *config, bool mount)
@@ -383,6 +383,7 @@ START_TEST(test_refusals)
 {
     struct nx_engine_config config = web_config();
     config.http.tries = 2;
+    config.http.stall_timeout = 1;
     struct run run;
     origin_misbehave(origin, refusals[_i].mischief, UINT_MAX);
     start(&run, &config, false);
@@ -408,6 +409,7 @@ static const enum origin_mischief passing[] = { ORIGIN_IGNORES_IF_RANGE,
 START_TEST(test_troubles_that_pass)
 {
     struct nx_engine_config config = web_config();
+    config.http.stall_timeout = 1;
     struct run run;
     start(&run, &config, true);
     ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
