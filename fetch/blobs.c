@@ -233,9 +233,13 @@ size_t nx_blobs_want(struct nx_blobs *blobs, const struct nx_blob *wanted, size_
     if (!blobs->flights || count == 0)
         return 0; /* a file needs no readahead of ours */
     NX_AUTO_FREE struct nx_blob *missing = calloc(count, sizeof(*missing));
+    if (!missing) {
+        nx_flights_cannot_begin(blobs->flights, priority);
+        return 0;
+    }
     size_t n = 0;
     for (size_t i = 0; i < count; i++)
-        if (missing && !nx_blobs_has(blobs, &wanted[i]))
+        if (!nx_blobs_has(blobs, &wanted[i]))
             missing[n++] = wanted[i];
     if (n == 0)
         return 0;

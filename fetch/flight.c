@@ -354,6 +354,20 @@ static struct batch *next_batch(struct nx_flights *flights, const struct nx_blob
     return batch;
 }
 
+/* Who waits for what they asked for finds that out; nobody waits for the background.  Under lock. */
+static void note_no_memory(struct nx_flights *flights, enum nx_priority priority)
+{
+    if (priority == NX_PRIORITY_BACKGROUND && flights->background_err.code == NX_OK)
+        nx_fail(&flights->background_err, NX_ERR_SYSTEM, "no memory to fetch what is missing");
+}
+
+void nx_flights_cannot_begin(struct nx_flights *flights, enum nx_priority priority)
+{
+    pthread_mutex_lock(&flights->lock);
+    note_no_memory(flights, priority);
+    pthread_mutex_unlock(&flights->lock);
+}
+
 void nx_flights_begin(struct nx_flights *flights, const struct nx_blob *blobs, size_t count,
                       enum nx_priority priority, uint64_t request_max)
 {
@@ -362,6 +376,8 @@ void nx_flights_begin(struct nx_flights *flights, const struct nx_blob *blobs, s
         struct batch *batch = flights->stopping
                                   ? NULL
                                   : next_batch(flights, blobs, count, &at, priority, request_max);
+        if (!batch && !flights->stopping && at < count)
+            note_no_memory(flights, priority);
         pthread_mutex_unlock(&flights->lock);
         if (!batch)
             return;

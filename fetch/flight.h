@@ -37,6 +37,9 @@ int nx_flights_wait(struct nx_flights *flights, const struct nx_blob *blob,
 /* Is a blob of this digest on its way? */
 bool nx_flights_has(struct nx_flights *flights, const struct nx_digest *digest);
 
+/* There was no memory to say what is wanted: in the background, nx_flights_wait_below() fails for it. */
+void nx_flights_cannot_begin(struct nx_flights *flights, enum nx_priority priority);
+
 int nx_flights_wait_below(struct nx_flights *flights, uint64_t bytes, struct nx_error *err);
 
 NX_DEFINE_AUTO(struct nx_flights *, flights, nx_flights_free)
