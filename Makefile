@@ -20,7 +20,7 @@ MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all deps demo check check-all check-unit check-headers check-layers check-format format analyze \
-        fuzz fuzz-corpus bench install uninstall clean help man
+        check-sanitizers fuzz fuzz-corpus bench install uninstall clean help man
 
 ifeq ($(V),1)
   Q :=
@@ -139,6 +139,9 @@ check-run: all $(TEST_PROGRAMS:%=$(B)/%) $(B)/failmalloc.so
 check-unit: $(TEST_PROGRAMS:%=$(B)/%)
 	@BUILD=$(B) T='$(T)' bash tests/run.sh $(UNIT_TESTS)
 
+check-sanitizers:
+	@bash tests/sanitizers.sh
+
 # ---- for developers ----------------------------------------------------------
 
 SOURCES = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
@@ -199,6 +202,7 @@ help:
 	@echo 'make check       install what is needed, build, and run the tests (T=NAME for some of them)'
 	@echo 'make check-all   the same with the tests that need many minutes'
 	@echo 'make install     into PREFIX (/usr/local), below DESTDIR; make uninstall removes it'
+	@echo 'make check-sanitizers  build the unit tests with ASan, UBSan and TSan, and run them (T=NAME)'
 	@echo 'make bench       measure against peers (T=NAME for one)'
 	@echo 'make fuzz        fuzz the parsers for a few seconds each (T=NAME, SECONDS=N); make fuzz-corpus keeps what it found new'
 	@echo 'make format      format the sources; check-format, check-headers, check-layers, analyze: what CI checks'

@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The unit tests built with sanitizers: all of them with AddressSanitizer (and leaks) and UndefinedBehaviorSanitizer, those of
+# the modules with threads with ThreadSanitizer.  A report is a failure, whichever process of a test it comes from.
+#   tests/sanitizers.sh     T=NAME: only those whose name contains NAME     ROUNDS=20: each so often
+set -u
+cd "$(dirname "$0")/.." || exit 1
+jobs=$(nproc)
+threaded="test-engine test-flight test-transport test-cache test-pack-pipeline test-channel"
+reports='(ERROR|WARNING): (Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:|FATAL: '
+export CK_VERBOSITY=normal CK_TIMEOUT_MULTIPLIER=5
+export LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
+export UBSAN_OPTIONS=print_stacktrace=1
+mkdir -p build/log
+
+# one BUILD TEST ROUND: run it, and say what happened
+one() {
+    local log=build/log/$2-${1##*/}.log start=$SECONDS status
+    "$1/$2" >"$log.$3" 2>&1 </dev/null
+    status=$?
+    mv "$log.$3" "$log"
+    if { [ $status = 0 ] || [ $status = 77 ]; } && ! grep -Eq "$reports" "$log"; then
+        printf 'ok      %-28s %4ds  %s\n' "$2" $((SECONDS - start)) "${1##*/}"
+    else
+        printf 'FAILED  %-28s %4ds, status %d; from %s:\n' "$2" $((SECONDS - start)) $status "$log"
+        grep -E -A 12 "$reports|:[FE]:" "$log" | head -n 40 | sed 's/^/    /'
+        return 1
+    fi
+}
+export -f one
+export reports
+
+# sanitized SANITIZE TEST...: build and run them, as many at once as there are processors
+sanitized() {
+    local sanitize=$1 build=build/gcc-${1//,/-} t round
+    local -a tests=()
+    shift
+    for t; do
+        case $t in *"${T:-}"*) tests+=("$t") ;; esac
+    done
+    [ ${#tests[@]} -gt 0 ] || return 0
+    make -j"$jobs" --no-print-directory CC=gcc SANITIZE="$sanitize" "${tests[@]/#/$build/}" >build/log/sanitize.log 2>&1 ||
+        { tail -n 20 build/log/sanitize.log; return 1; }
+    for ((round = 1; round <= ${ROUNDS:-1}; round++)); do
+        printf '%s\n' "${tests[@]}" | xargs -P "$jobs" -I{} bash -c "one $build {} $round" || return 1
+    done
+}
+
+all=$(cd tests && ls test-*.c | sed 's/\.c$//')
+# The long ones first, so that none is left at the end by itself.
+others=$(printf '%s\n' $all | grep -vxF "$(printf '%s\n' $threaded)")
+sanitized address,undefined $threaded $others && sanitized thread $threaded
