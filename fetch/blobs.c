@@ -59,18 +59,16 @@ static struct nx_memo *memo_of(struct nx_blobs *blobs, const struct nx_blob *blo
 }
 
 static void keep_in_cache(struct nx_blobs *blobs, const struct nx_blob *blob,
-                          const struct nx_bytes *bytes)
+                          struct nx_bytes *bytes)
 {
     struct nx_report *report = blobs->options.report;
-    struct nx_error err = NX_ERROR_INIT;
     if (!blobs->options.cache)
         return;
-    if (nx_cache_put(blobs->options.cache, &blob->digest, bytes->data, bytes->len, &err) < 0) {
-        nx_report_text(report, NX_MSG_NOTICE, "%s: nothing more is kept in the cache", err.msg);
+    nx_cache_put(blobs->options.cache, &blob->digest, bytes);
+    if (!nx_cache_is_writable(blobs->options.cache))
         nx_memo_set_max(blobs->chunks, NX_BLOBS_UNCACHED_MAX);
-    } else if (!blob->page && blobs->options.count_kept) {
+    else if (!blob->page && blobs->options.count_kept)
         nx_report_add(report, &report->stats.have_bytes, blob->size);
-    }
 }
 
 /* A blob has come from the network (nx_flight_landed_fn). */
@@ -101,9 +99,8 @@ static struct nx_bytes *get_from_front(struct nx_blobs *blobs, const struct nx_b
     const uint8_t *data = blobs->front + blob->offset;
     struct nx_bytes *bytes = NULL;
     if (nx_chunk_verify(data, blob->size, &blob->digest, NULL) < 0 ||
-        !(bytes = nx_bytes_new(blob->size)))
+        !(bytes = nx_bytes_copy(data, blob->size)))
         return NULL;
-    memcpy(bytes->data, data, blob->size);
     if (blob->offset + blob->size <= blobs->front_cached) {
         count_hit(blobs, blob);
     } else {

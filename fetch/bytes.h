@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/cleanup.h"
 
@@ -26,6 +27,15 @@ static inline struct nx_bytes *nx_bytes_new(size_t len)
         atomic_init(&bytes->refs, 1);
         bytes->len = len;
     }
+    return bytes;
+}
+
+/* A copy of len bytes with one reference; NULL without memory. */
+static inline struct nx_bytes *nx_bytes_copy(const void *data, size_t len)
+{
+    struct nx_bytes *bytes = nx_bytes_new(len);
+    if (bytes)
+        memcpy(bytes->data, data, len);
     return bytes;
 }
 

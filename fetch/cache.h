@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What was fetched once: stored bytes (chunks, index pages, heads) by their SHA-256, for
- * all packages together.  The bytes stand in segment files (segment.h); an LMDB
- * database tells where.
- *
- *     DIR/index.mdb, index.mdb-lock
- *     DIR/segments/0000000000000001.seg …
+ * all packages together.
  *
  * Nothing in it is believed: every read is checked against its digest, and bytes that are
  * wrong, or whose segment has gone, are a miss.  So a crash, a full disk, or another process that
@@ -26,13 +22,22 @@
 
 #define NX_CACHE_LIMIT_DEFAULT (UINT64_C(10) << 30) /* bytes of segments */
 
+#define NX_CACHE_QUEUE_MAX (UINT64_C(48) << 20) /* bytes that wait to be written */
+
 struct nx_cache;
 
-/* Open the cache below dir, which is made (mode 0700) if it is missing.  When its segments exceed limit
- * bytes, the oldest go.  limit 0: nothing is ever removed.  A damaged database is made anew
- * from the segments.
- */
-int nx_cache_open(const char *dir, uint64_t limit, struct nx_cache **ret_cache,
+struct nx_cache_options {
+    const char *dir; /* made (mode 0700) if it is missing */
+    /* Bytes of segments; the oldest go before they become more.  0: no limit. */
+    uint64_t limit;
+    /* What the user should know, a line naming the file: what was damaged and is repaired, and why nothing
+     * more is kept.  Any thread; may be NULL.
+     */
+    void (*tell)(void *opaque, const char *line);
+    void *opaque;
+};
+
+int nx_cache_open(const struct nx_cache_options *options, struct nx_cache **ret_cache,
                   struct nx_error *err);
 
 /* Flush and close.  NULL is fine. */
@@ -44,16 +49,18 @@ bool nx_cache_has(struct nx_cache *cache, const struct nx_digest *digest);
 /* The bytes of this digest, checked; or NULL: a miss, whatever the reason. */
 struct nx_bytes *nx_cache_get(struct nx_cache *cache, const struct nx_digest *digest);
 
-/* Keep bytes whose digest was checked.  What is there already is not written twice.  An error is
- * returned once; from then on nothing is written any more, without further errors.
+/* Keep bytes whose digest was checked; takes a reference of its own.  Never waits: they are written later, in
+ * order, or not at all if too much waits already (nx_cache_wait_below()), or if writing has failed.
  */
-int nx_cache_put(struct nx_cache *cache, const struct nx_digest *digest, const void *data,
-                 size_t size, struct nx_error *err);
+void nx_cache_put(struct nx_cache *cache, const struct nx_digest *digest, struct nx_bytes *bytes);
 
-/* False once writing has failed. */
+/* Is anything still written?  Not once writing has failed. */
 bool nx_cache_is_writable(struct nx_cache *cache);
 
-/* Record what was put since the last flush in the database.  Call it every second or so. */
+/* Wait until fewer than so many bytes wait to be written.  Fails if nothing is written any more, and says why. */
+int nx_cache_wait_below(struct nx_cache *cache, uint64_t bytes, struct nx_error *err);
+
+/* Wait until all that was put is recorded, and would survive a power cut.  Fails as above. */
 int nx_cache_flush(struct nx_cache *cache, struct nx_error *err);
 
 /* What is known of a package's URL: the first bytes of its file, kept like any others. */
@@ -62,8 +69,8 @@ struct nx_cache_head {
     struct nx_digest bytes;    /* of the first bytes of the file: nx_cache_get() */
     char etag[256];            /* the server's strong ETag, or "" */
 };
-int nx_cache_put_head(struct nx_cache *cache, const char *url, const struct nx_cache_head *head,
-                      struct nx_error *err);
+/* As nx_cache_put(); recorded after what was put before. */
+void nx_cache_put_head(struct nx_cache *cache, const char *url, const struct nx_cache_head *head);
 bool nx_cache_get_head(struct nx_cache *cache, const char *url, struct nx_cache_head *ret_head);
 
 /* For `nxfetch cache`. */
@@ -83,7 +90,7 @@ int nx_cache_show(struct nx_cache *cache, struct nx_cache_usage *ret_usage, stru
 int nx_cache_prune(struct nx_cache *cache, uint64_t limit, uint64_t *ret_freed,
                    struct nx_error *err);
 
-/* Remove everything that no other nxfetch is writing. */
+/* Remove everything that no other nxfetch is writing; what it is writing stays known. */
 int nx_cache_clear(struct nx_cache *cache, uint64_t *ret_freed, struct nx_error *err);
 
 struct nx_cache_verdict {

@@ -9,30 +9,42 @@
 #include <lmdb.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
-#define INDEX_NAME "index.mdb"
-/* Address space, not memory: 4 GiB is room for some 30 million objects.  LMDB cannot grow it while
- * other processes look, so it is what it is from the start.
- */
-#define MAP_SIZE    (sizeof(size_t) > 4 ? (size_t)4 << 30 : (size_t)256 << 20)
+#include "fetch/mdbcheck.h"
+#include "fetch/segment.h"
+
+#define INDEX_NAME  "index.mdb"
+#define LOCK_NAME   INDEX_NAME "-lock"
 #define MAX_READERS 1024
+#define FULL_BYTES  (64 << 10) /* a disk with less is full */
+#define LOCK_SIZE   (68 << 10) /* bytes: room for so many readers */
 
 struct nx_cachedb {
     MDB_env *env;
     MDB_dbi objects; /* digest -> struct nx_place */
-    MDB_dbi heads;   /* digest of the URL -> struct nx_cache_head */
+    MDB_dbi state;   /* WHOLE, or nothing */
     int dir_fd;      /* the cache's, not owned */
+    char *path;      /* for messages */
 };
 
 NX_DEFINE_AUTO(MDB_txn *, mdb_txn, mdb_txn_abort)
 
-static int fail_mdb(struct nx_error *err, int rc, const char *what)
+static const char whole[] = "whole";
+
+static bool is_full(const struct nx_cachedb *db)
 {
-    if (rc > 0) { /* an errno */
-        errno = rc;
-        return nx_fail_errno(err, "the cache's database: %s", what);
+    struct statvfs fs;
+    return fstatvfs(db->dir_fd, &fs) == 0 && fs.f_bavail * fs.f_frsize < FULL_BYTES;
+}
+
+static int fail_mdb(struct nx_error *err, const struct nx_cachedb *db, int rc, const char *what)
+{
+    if (rc > 0) {                                       /* an errno … */
+        errno = rc == EIO && is_full(db) ? ENOSPC : rc; /* … but LMDB calls a short write EIO */
+        return nx_fail_errno(err, "%s: %s", db->path, what);
     }
-    return nx_fail(err, NX_ERR_FORMAT, "the cache's database: %s: %s", what, mdb_strerror(rc));
+    return nx_fail(err, NX_ERR_FORMAT, "%s: %s: %s", db->path, what, mdb_strerror(rc));
 }
 
 static bool is_damage(int rc)
@@ -41,27 +53,20 @@ static bool is_damage(int rc)
            rc == MDB_VERSION_MISMATCH || rc == MDB_BAD_TXN;
 }
 
-/* The next nxfetch makes it anew from the segments; those that have it open keep their own. */
-static void discard(int dir_fd)
+void nx_cachedb_discard(int dir_fd)
 {
     unlinkat(dir_fd, INDEX_NAME, 0);
-    unlinkat(dir_fd, INDEX_NAME "-lock", 0);
+    unlinkat(dir_fd, LOCK_NAME, 0);
 }
 
-/* A file that is shorter than its last page would kill us by SIGBUS when that page is read. */
-static int check_length(MDB_env *env, const char *path)
+/* LMDB writes to its lock file through a map: without room on the disk that is a SIGBUS, so have the room before. */
+static int reserve_lock_file(int dir_fd)
 {
-    MDB_envinfo info;
-    MDB_stat stat_;
+    NX_AUTO_FD int fd = openat(dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     struct stat st;
-    int rc = mdb_env_info(env, &info);
-    if (rc == 0)
-        rc = mdb_env_stat(env, &stat_);
-    if (rc == 0 && stat(path, &st) < 0)
-        rc = errno;
-    if (rc == 0 && ((uint64_t)info.me_last_pgno + 1) * stat_.ms_psize > (uint64_t)st.st_size)
-        rc = MDB_CORRUPTED;
-    return rc;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return errno;
+    return st.st_blocks * 512 >= LOCK_SIZE ? 0 : posix_fallocate(fd, 0, LOCK_SIZE);
 }
 
 static int open_tables(struct nx_cachedb *db)
@@ -72,7 +77,7 @@ static int open_tables(struct nx_cachedb *db)
         return rc;
     rc = mdb_dbi_open(txn, "objects", MDB_CREATE, &db->objects);
     if (rc == 0)
-        rc = mdb_dbi_open(txn, "heads", MDB_CREATE, &db->heads);
+        rc = mdb_dbi_open(txn, "state", MDB_CREATE, &db->state);
     if (rc != 0) {
         mdb_txn_abort(txn);
         return rc;
@@ -80,23 +85,25 @@ static int open_tables(struct nx_cachedb *db)
     return mdb_txn_commit(txn);
 }
 
-static int open_env(struct nx_cachedb *db, const char *path)
+static int open_env(struct nx_cachedb *db)
 {
-    int rc = mdb_env_create(&db->env);
+    int rc = reserve_lock_file(db->dir_fd);
+    if (rc == 0)
+        rc = mdb_env_create(&db->env);
     if (rc != 0)
         return rc;
-    mdb_env_set_mapsize(db->env, MAP_SIZE);
-    mdb_env_set_maxdbs(db->env, 4);
+    mdb_env_set_mapsize(db->env, NX_MDB_MAP_SIZE);
+    mdb_env_set_maxdbs(db->env, NX_MDB_TABLES_MAX);
     mdb_env_set_maxreaders(db->env, MAX_READERS);
-    rc = mdb_env_open(db->env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD | MDB_NOMETASYNC,
+    rc = mdb_env_open(db->env, db->path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD | MDB_NOMETASYNC,
                       0600);
-    if (rc == 0)
-        rc = check_length(db->env, path);
     if (rc == 0) {
         int dead;
         mdb_reader_check(db->env, &dead); /* slots of processes that were killed */
         rc = open_tables(db);
     }
+    if (rc == 0 && fsync(db->dir_fd) < 0) /* its name, if it is new */
+        rc = errno;
     if (rc != 0) {
         mdb_env_close(db->env);
         db->env = NULL;
@@ -104,24 +111,24 @@ static int open_env(struct nx_cachedb *db, const char *path)
     return rc;
 }
 
-int nx_cachedb_open(int dir_fd, const char *dir, struct nx_cachedb **ret_db, struct nx_error *err)
+int nx_cachedb_open(int dir_fd, const char *dir, struct nx_cachedb **ret_db, bool *ret_damaged,
+                    struct nx_error *err)
 {
-    NX_AUTO_FREE char *path = NULL;
-    if (asprintf(&path, "%s/" INDEX_NAME, dir) < 0)
-        return nx_fail_errno(err, "%s", dir);
     NX_AUTO_CACHEDB struct nx_cachedb *db = calloc(1, sizeof(*db));
-    if (!db)
-        return nx_fail_errno(err, "%s", path);
+    if (!db || asprintf(&db->path, "%s/" INDEX_NAME, dir) < 0)
+        return nx_fail_errno(err, "%s", dir);
     db->dir_fd = dir_fd;
-    int rc = open_env(db, path);
-    if (is_damage(rc)) {
-        discard(dir_fd);
-        rc = open_env(db, path);
+    int rc = nx_mdbcheck(db->path);
+    if (rc == 0)
+        rc = open_env(db);
+    bool damaged = is_damage(rc);
+    if (damaged) {
+        nx_cachedb_discard(dir_fd);
+        rc = open_env(db);
     }
-    if (rc != 0) {
-        fail_mdb(err, rc, "open");
-        return nx_fail_while(err, "%s", path);
-    }
+    if (rc != 0)
+        return fail_mdb(err, db, rc, "open");
+    *ret_damaged = damaged;
     *ret_db = NX_STEAL(db);
     return 0;
 }
@@ -132,7 +139,23 @@ void nx_cachedb_close(struct nx_cachedb *db)
         return;
     if (db->env)
         mdb_env_close(db->env);
+    free(db->path);
     free(db);
+}
+
+bool nx_cachedb_is_there(const struct nx_cachedb *db)
+{
+    mdb_filehandle_t fd;
+    struct stat ours, named;
+    return mdb_env_get_fd(db->env, &fd) == 0 && fstat(fd, &ours) == 0 &&
+           fstatat(db->dir_fd, INDEX_NAME, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+}
+
+int nx_cachedb_sync(struct nx_cachedb *db, struct nx_error *err)
+{
+    int rc = mdb_env_sync(db->env, 1);
+    return rc == 0 ? 0 : fail_mdb(err, db, rc, "sync");
 }
 
 static MDB_val val(const void *data, size_t size)
@@ -162,16 +185,6 @@ bool nx_cachedb_find(struct nx_cachedb *db, const struct nx_digest *digest,
     return lookup(db, db->objects, digest, ret_place, sizeof(*ret_place));
 }
 
-bool nx_cachedb_get_head(struct nx_cachedb *db, const struct nx_digest *key,
-                         struct nx_cache_head *ret_head)
-{
-    struct nx_cache_head head;
-    if (!lookup(db, db->heads, key, &head, sizeof(head)) || head.etag[sizeof(head.etag) - 1])
-        return false;
-    *ret_head = head;
-    return true;
-}
-
 /* Run change() in a write transaction. */
 static int transact(struct nx_cachedb *db, int (*change)(MDB_txn *, struct nx_cachedb *, void *),
                     void *opaque, const char *what, struct nx_error *err)
@@ -186,8 +199,8 @@ static int transact(struct nx_cachedb *db, int (*change)(MDB_txn *, struct nx_ca
             mdb_txn_abort(txn);
     }
     if (is_damage(rc))
-        discard(db->dir_fd);
-    return rc == 0 ? 0 : fail_mdb(err, rc, what);
+        nx_cachedb_discard(db->dir_fd);
+    return rc == 0 ? 0 : fail_mdb(err, db, rc, what);
 }
 
 struct objects {
@@ -236,35 +249,66 @@ int nx_cachedb_forget(struct nx_cachedb *db, const struct nx_placed *objects, si
     return transact(db, do_forget, &arg, "forget", err);
 }
 
-static int do_clear(MDB_txn *txn, struct nx_cachedb *db, void *opaque)
+static bool is_listed(const struct nx_segment_list *list, uint64_t number)
 {
-    int rc = mdb_drop(txn, db->objects, 0);
-    return rc == 0 ? mdb_drop(txn, db->heads, 0) : rc;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].number == number)
+            return true;
+    return false;
 }
 
-int nx_cachedb_clear(struct nx_cachedb *db, struct nx_error *err)
+static bool is_kept(const MDB_val *key, const MDB_val *value, const struct nx_segment_list *list)
 {
-    return transact(db, do_clear, NULL, "clear", err);
+    struct nx_place place;
+    if (key->mv_size != sizeof(struct nx_digest) || value->mv_size != sizeof(place))
+        return false;
+    memcpy(&place, value->mv_data, sizeof(place));
+    return is_listed(list, place.segment);
 }
 
-struct head_record {
-    const struct nx_digest *key;
-    const struct nx_cache_head *head;
-};
-
-static int do_put_head(MDB_txn *txn, struct nx_cachedb *db, void *opaque)
+/* The segments are listed within the transaction: what another process records has its file by then. */
+static int do_tidy(MDB_txn *txn, struct nx_cachedb *db, void *opaque)
 {
-    const struct head_record *record = opaque;
-    MDB_val key = val(record->key, sizeof(*record->key));
-    MDB_val value = val(record->head, sizeof(*record->head));
-    return mdb_put(txn, db->heads, &key, &value, 0);
+    NX_AUTO_SEGMENT_LIST struct nx_segment_list list = { 0 };
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    if (nx_segment_list(*(const int *)opaque, &list, NULL) < 0)
+        return errno;
+    int rc = mdb_cursor_open(txn, db->objects, &cursor);
+    if (rc != 0)
+        return rc;
+    while (rc == 0 && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0)
+        if (!is_kept(&key, &value, &list))
+            rc = mdb_cursor_del(cursor, 0);
+    mdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-int nx_cachedb_put_head(struct nx_cachedb *db, const struct nx_digest *key,
-                        const struct nx_cache_head *head, struct nx_error *err)
+int nx_cachedb_tidy(struct nx_cachedb *db, int segments_fd, struct nx_error *err)
 {
-    struct head_record arg = { key, head };
-    return transact(db, do_put_head, &arg, "record a package", err);
+    return transact(db, do_tidy, &segments_fd, "tidy", err);
+}
+
+static int do_set_whole(MDB_txn *txn, struct nx_cachedb *db, void *opaque)
+{
+    MDB_val key = val(whole, sizeof(whole)), value = val("", 0);
+    return mdb_put(txn, db->state, &key, &value, 0);
+}
+
+int nx_cachedb_set_whole(struct nx_cachedb *db, struct nx_error *err)
+{
+    return transact(db, do_set_whole, NULL, "record", err);
+}
+
+bool nx_cachedb_is_whole(struct nx_cachedb *db)
+{
+    NX_AUTO(mdb_txn) MDB_txn *txn = NULL;
+    MDB_val key = val(whole, sizeof(whole)), value;
+    if (mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn) != 0) {
+        txn = NULL;
+        return false;
+    }
+    return mdb_get(txn, db->state, &key, &value) == 0;
 }
 
 static int count_table(MDB_txn *txn, MDB_dbi table, uint64_t *ret_count)
@@ -276,16 +320,13 @@ static int count_table(MDB_txn *txn, MDB_dbi table, uint64_t *ret_count)
     return rc;
 }
 
-int nx_cachedb_count(struct nx_cachedb *db, uint64_t *ret_objects, uint64_t *ret_heads,
-                     struct nx_error *err)
+int nx_cachedb_count(struct nx_cachedb *db, uint64_t *ret_objects, struct nx_error *err)
 {
     NX_AUTO(mdb_txn) MDB_txn *txn = NULL;
     int rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn);
     if (rc == 0)
         rc = count_table(txn, db->objects, ret_objects);
-    if (rc == 0)
-        rc = count_table(txn, db->heads, ret_heads);
-    return rc == 0 ? 0 : fail_mdb(err, rc, "count");
+    return rc == 0 ? 0 : fail_mdb(err, db, rc, "count");
 }
 
 /* Copy the table's well-formed records into objects, which has room for max. */
@@ -315,7 +356,7 @@ int nx_cachedb_all(struct nx_cachedb *db, struct nx_placed **ret_objects, size_t
     if (rc == 0)
         rc = count_table(txn, db->objects, &max);
     if (rc != 0)
-        return fail_mdb(err, rc, "list");
+        return fail_mdb(err, db, rc, "list");
     NX_AUTO_FREE struct nx_placed *objects = calloc(max + 1, sizeof(*objects));
     if (!objects)
         return nx_fail_errno(err, "list of the cache's objects");
@@ -325,7 +366,7 @@ int nx_cachedb_all(struct nx_cachedb *db, struct nx_placed **ret_objects, size_t
         mdb_cursor_close(cursor);
     }
     if (rc != 0)
-        return fail_mdb(err, rc, "list");
+        return fail_mdb(err, db, rc, "list");
     *ret_objects = NX_STEAL(objects);
     return 0;
 }

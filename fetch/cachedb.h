@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* The cache's database: where each object stands.  LMDB, shared by processes; every commit is
- * atomic, and synced, since an unsynced LMDB may not survive a power cut whole.  Any thread.
+ * atomic.  A power cut may undo the last one, and leaves the database whole: LMDB syncs a commit's pages before it
+ * names them.  (With MDB_NOSYNC it might name pages that never came to the disk.)  Any thread.
  */
 #ifndef NX_FETCH_CACHEDB_H
 #define NX_FETCH_CACHEDB_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "common/cleanup.h"
 #include "common/error.h"
-#include "fetch/cache.h"
 #include "formats/digest.h"
 
 struct nx_cachedb;
@@ -26,9 +28,23 @@ struct nx_placed {
     struct nx_place place;
 };
 
-/* A damaged database is removed, and an empty one made. */
-int nx_cachedb_open(int dir_fd, const char *dir, struct nx_cachedb **ret_db, struct nx_error *err);
+/* A damaged database is removed, and an empty one made; *ret_damaged says so. */
+int nx_cachedb_open(int dir_fd, const char *dir, struct nx_cachedb **ret_db, bool *ret_damaged,
+                    struct nx_error *err);
 void nx_cachedb_close(struct nx_cachedb *db);
+
+/* Remove its files: the next to open it makes them anew; those that have it open keep their own. */
+void nx_cachedb_discard(int dir_fd);
+
+/* Does it know all that stands in the segments?  Not before somebody has said so. */
+bool nx_cachedb_is_whole(struct nx_cachedb *db);
+int nx_cachedb_set_whole(struct nx_cachedb *db, struct nx_error *err);
+
+/* Is its file still the one in the folder?  Another process may have removed it. */
+bool nx_cachedb_is_there(const struct nx_cachedb *db);
+
+/* What was changed until now survives a power cut. */
+int nx_cachedb_sync(struct nx_cachedb *db, struct nx_error *err);
 
 /* False if it is not known, or the database does not tell. */
 bool nx_cachedb_find(struct nx_cachedb *db, const struct nx_digest *digest,
@@ -45,14 +61,10 @@ int nx_cachedb_forget(struct nx_cachedb *db, const struct nx_placed *objects, si
 /* All that is recorded; *ret_objects is to be freed. */
 int nx_cachedb_all(struct nx_cachedb *db, struct nx_placed **ret_objects, size_t *ret_count,
                    struct nx_error *err);
-int nx_cachedb_count(struct nx_cachedb *db, uint64_t *ret_objects, uint64_t *ret_heads,
-                     struct nx_error *err);
-int nx_cachedb_clear(struct nx_cachedb *db, struct nx_error *err);
+int nx_cachedb_count(struct nx_cachedb *db, uint64_t *ret_objects, struct nx_error *err);
 
-int nx_cachedb_put_head(struct nx_cachedb *db, const struct nx_digest *key,
-                        const struct nx_cache_head *head, struct nx_error *err);
-bool nx_cachedb_get_head(struct nx_cachedb *db, const struct nx_digest *key,
-                         struct nx_cache_head *ret_head);
+/* Forget the objects whose segment is not in this folder. */
+int nx_cachedb_tidy(struct nx_cachedb *db, int segments_fd, struct nx_error *err);
 
 NX_DEFINE_AUTO(struct nx_cachedb *, cachedb, nx_cachedb_close)
 #define NX_AUTO_CACHEDB NX_AUTO(cachedb)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Threads of the engine process:
  *
- *     main      the channel, statistics, the cache's flush; ends everything
+ *     main      the channel, statistics; ends everything
  *     session   head, then the images, then what is fetched without being asked for
  *     network   curl (transport.c)
  *     workers   verify and keep what has arrived (flight.c)
+ *     cache     writes what is kept (cachewriter.c)
  *     FUSE      answer reads (fuse.c)
  *
  * The objects that main must be able to stop exist before the session thread does; the rest belongs to
@@ -39,7 +40,6 @@
 #include "fetch/state.h"
 
 #define TICK_MS     250 /* between statistics */
-#define FLUSH_TICKS 4   /* between the cache's flushes */
 #define END_SECONDS 3   /* then the end is not waited for any longer */
 #define TRIES       4
 #define TRIES_PULL  10 /* a download that was left alone for the night should survive more */
@@ -248,9 +248,6 @@ static int pull(struct engine *engine, uint64_t request_max, uint64_t window, st
         return -1;
     if (nx_cache_flush(engine->cache, err) < 0)
         return -1;
-    if (!nx_cache_is_writable(engine->cache)) /* a flush before this one has failed */
-        return nx_fail(err, NX_ERR_SYSTEM,
-                       "the cache cannot be written: not all of the package is kept");
     nx_report_send_stats(&engine->report);
     nx_report_send(&engine->report, NX_MSG_DONE, NULL, 0);
     return 0;
@@ -367,20 +364,10 @@ static bool handle_message(struct engine *engine)
     }
 }
 
-static void tick(struct engine *engine, unsigned n)
-{
-    struct nx_error err = NX_ERROR_INIT;
-    nx_report_send_stats(&engine->report);
-    if (engine->cache && n % FLUSH_TICKS == 0 && nx_cache_flush(engine->cache, &err) < 0)
-        nx_report_text(&engine->report, NX_MSG_NOTICE, "%s: nothing more is kept in the cache",
-                       err.msg);
-}
-
 static void run_channel(struct engine *engine)
 {
     struct pollfd pfds[] = { { .fd = engine->channel, .events = POLLIN },
                              { .fd = engine->end_fd, .events = POLLIN } };
-    unsigned n = 0;
     for (int64_t due = nx_now_ms() + TICK_MS;;) {
         int64_t left = due - nx_now_ms();
         int r = poll(pfds, 2, left > 0 ? (int)left : 0);
@@ -389,7 +376,7 @@ static void run_channel(struct engine *engine)
         if (r > 0 && pfds[1].revents)
             return;
         if (nx_now_ms() >= due) {
-            tick(engine, ++n);
+            nx_report_send_stats(&engine->report);
             due = nx_now_ms() + TICK_MS;
         }
     }
@@ -405,6 +392,12 @@ static void set_name(struct engine *engine)
         nx_http_display_url(engine->config->urls[0], engine->name);
 }
 
+static void tell_of_cache(void *opaque, const char *line)
+{
+    struct engine *engine = opaque;
+    nx_report_text(&engine->report, NX_MSG_NOTICE, "%s", line);
+}
+
 /* A cache that cannot be used is missed only by those who came for it. */
 static int open_cache(struct engine *engine, struct nx_error *err)
 {
@@ -412,7 +405,9 @@ static int open_cache(struct engine *engine, struct nx_error *err)
     struct nx_error why = NX_ERROR_INIT;
     if (!config->cache_dir || (config->path && !config->pull))
         return 0; /* a local file is as near as the cache */
-    if (nx_cache_open(config->cache_dir, config->cache_limit, &engine->cache, &why) == 0)
+    const struct nx_cache_options options = { config->cache_dir, config->cache_limit, tell_of_cache,
+                                              engine };
+    if (nx_cache_open(&options, &engine->cache, &why) == 0)
         return 0;
     if (config->pull || config->offline) {
         *err = why;

@@ -29,18 +29,20 @@ static bool open_cached(const struct nx_opening *opening, struct nx_opened *ret_
     return false;
 }
 
-/* Keep a head that has come from the web.  That the cache cannot take it is said when it gets chunks. */
+/* Keep a head that has come from the web. */
 static void keep_head(const struct nx_opening *opening, const struct nx_opened *opened,
                       const char *etag)
 {
     struct nx_cache_head record = { .manifest = opened->head->manifest_digest };
     if (!opening->cache)
         return;
-    nx_digest_of(opened->front.data, opened->front.len, &record.bytes);
+    NX_AUTO_BYTES struct nx_bytes *bytes = nx_bytes_copy(opened->front.data, opened->front.len);
+    if (!bytes)
+        return;
+    nx_digest_of(bytes->data, bytes->len, &record.bytes);
     snprintf(record.etag, sizeof(record.etag), "%s", etag);
-    if (nx_cache_put(opening->cache, &record.bytes, opened->front.data, opened->front.len, NULL) ==
-        0)
-        nx_cache_put_head(opening->cache, opening->config->urls[0], &record, NULL);
+    nx_cache_put(opening->cache, &record.bytes, bytes);
+    nx_cache_put_head(opening->cache, opening->config->urls[0], &record);
 }
 
 static void forget(struct nx_opened *opened)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define GATHER_MAX 1024 /* chunks */
+#define TURNS      3 /* walks in search of what is missing; what others remove meanwhile comes again */
 
 /* Chunks gathered for the next ranges. */
 struct gather {
@@ -12,7 +13,8 @@ struct gather {
     struct nx_blob blobs[GATHER_MAX];
     size_t count;
     uint64_t bytes;
-    uint64_t chunks_seen, chunks_total;
+    bool check; /* look at the bytes of what is in the cache */
+    uint64_t chunks_seen, chunks_total, chunks_missed;
 };
 
 /* Equal chunks are counted each time, here and in the total: so it is a share, not a sum. */
@@ -25,18 +27,17 @@ static void show_progress(const struct gather *gather)
     nx_report_set(report, &report->stats.have_bytes, (uint64_t)(share * (double)total));
 }
 
-static int check_cache(const struct nx_pull_options *options, struct nx_error *err)
+/* Do not fetch faster than the cache's disk takes it. */
+static int wait_for_cache(const struct nx_pull_options *options, struct nx_error *err)
 {
-    return nx_cache_is_writable(options->cache)
-               ? 0
-               : nx_fail(err, NX_ERR_SYSTEM, "the cache takes no more");
+    return nx_cache_wait_below(options->cache, NX_CACHE_QUEUE_MAX / 2, err);
 }
 
 static int send_off(struct gather *gather, struct nx_error *err)
 {
     const struct nx_pull_options *options = gather->options;
     struct nx_blobs *blobs = options->tree->blobs;
-    if (nx_blobs_wait_below(blobs, options->window, err) < 0 || check_cache(options, err) < 0)
+    if (nx_blobs_wait_below(blobs, options->window, err) < 0 || wait_for_cache(options, err) < 0)
         return -1;
     nx_blobs_want(blobs, gather->blobs, gather->count, NX_PRIORITY_BACKGROUND,
                   options->request_max);
@@ -50,7 +51,7 @@ static int send_off(struct gather *gather, struct nx_error *err)
 static bool is_kept(const struct gather *gather, const struct nx_blob *blob)
 {
     struct nx_cache *cache = gather->options->cache;
-    if (!gather->options->check)
+    if (!gather->check)
         return nx_cache_has(cache, &blob->digest);
     NX_AUTO_BYTES struct nx_bytes *bytes = nx_cache_get(cache, &blob->digest);
     return bytes != NULL;
@@ -61,6 +62,7 @@ static int add_chunk(struct gather *gather, const struct nx_blob *blob, struct n
     gather->chunks_seen++;
     if (is_kept(gather, blob))
         return 0;
+    gather->chunks_missed++;
     gather->blobs[gather->count++] = *blob;
     gather->bytes += blob->size;
     if (gather->count < GATHER_MAX && gather->bytes < gather->options->request_max)
@@ -76,9 +78,10 @@ static int take_chunk(struct gather *gather, const struct nx_blob *blob, struct 
     show_progress(gather);
     if (is_kept(gather, blob))
         return 0;
+    gather->chunks_missed++;
     if (nx_blobs_get(gather->options->tree->blobs, blob, &bytes, err) < 0)
         return -1;
-    return check_cache(gather->options, err);
+    return wait_for_cache(gather->options, err);
 }
 
 static int pull_leaf(struct gather *gather, unsigned image, const struct nx_leaf *leaf,
@@ -115,15 +118,12 @@ static int pull_image(struct gather *gather, unsigned image, struct nx_error *er
     }
 }
 
-int nx_pull(const struct nx_pull_options *options, struct nx_error *err)
+/* Fetch what the cache has not, and wait until it is kept. */
+static int pull_missing(struct gather *gather, struct nx_error *err)
 {
+    const struct nx_pull_options *options = gather->options;
     const struct nx_manifest *manifest = options->tree->manifest;
-    NX_AUTO_FREE struct gather *gather = calloc(1, sizeof(*gather));
-    if (!gather)
-        return nx_fail_errno(err, "pull");
-    gather->options = options;
-    for (unsigned i = 0; i < manifest->n_images; i++)
-        gather->chunks_total += manifest->images[i].chunks;
+    gather->chunks_seen = gather->chunks_missed = 0;
     for (int turn = 0; turn < 2; turn++)
         for (unsigned i = 0; i < manifest->n_images; i++)
             if ((manifest->images[i].role == NX_IMAGE_MEMORY) == (turn == !options->memory_first) &&
@@ -131,5 +131,29 @@ int nx_pull(const struct nx_pull_options *options, struct nx_error *err)
                 return -1;
     if (send_off(gather, err) < 0 || nx_blobs_wait_below(options->tree->blobs, 1, err) < 0)
         return -1;
-    return check_cache(options, err);
+    return nx_cache_flush(options->cache, err);
+}
+
+int nx_pull(const struct nx_pull_options *options, struct nx_error *err)
+{
+    const struct nx_manifest *manifest = options->tree->manifest;
+    NX_AUTO_FREE struct gather *gather = calloc(1, sizeof(*gather));
+    if (!gather)
+        return nx_fail_errno(err, "pull");
+    gather->options = options;
+    gather->check = options->check;
+    for (unsigned i = 0; i < manifest->n_images; i++)
+        gather->chunks_total += manifest->images[i].chunks;
+    for (int turn = 0; turn < TURNS; turn++) {
+        if (pull_missing(gather, err) < 0)
+            return -1;
+        if (gather->chunks_missed == 0)
+            return 0;
+        gather->check = false; /* what has just come was checked */
+    }
+    return nx_fail(
+        err, NX_ERR_SYSTEM,
+        "the cache does not keep the package: %llu chunks were missing again; others may "
+        "fill it at the same time, or clear it: raise its limit with --cache-size",
+        (unsigned long long)gather->chunks_missed);
 }

@@ -120,9 +120,8 @@ static bool take(int dir_fd, uint64_t number, uint64_t max, struct nx_segment *r
     if (!nx_segment_lock(dir_fd, number, &segment))
         return false;
     uint64_t end = 0;
-    if (segment.size < max)
-        nx_segment_walk(dir_fd, number, note_end, &end);
-    if (segment.size >= max || (end < segment.size && ftruncate(segment.fd, (off_t)end) < 0)) {
+    if (segment.size >= max || !nx_segment_walk(dir_fd, number, note_end, &end) ||
+        (end < segment.size && ftruncate(segment.fd, (off_t)end) < 0)) {
         nx_segment_close(&segment);
         return false;
     }
@@ -221,12 +220,12 @@ static bool parse_header(const uint8_t header[static NX_SEGMENT_HEADER],
     return size <= NX_SEGMENT_OBJECT_MAX;
 }
 
-void nx_segment_walk(int dir_fd, uint64_t number, nx_segment_object_fn *object, void *opaque)
+bool nx_segment_walk(int dir_fd, uint64_t number, nx_segment_object_fn *object, void *opaque)
 {
     NX_AUTO_FD int fd = openat(dir_fd, name_of(number).text, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0)
-        return;
+        return false;
     uint64_t end = (uint64_t)st.st_size;
     for (uint64_t at = 0; at + NX_SEGMENT_HEADER <= end;) {
         uint8_t header[NX_SEGMENT_HEADER];
@@ -234,12 +233,15 @@ void nx_segment_walk(int dir_fd, uint64_t number, nx_segment_object_fn *object, 
         uint32_t size;
         if (nx_pread_full(fd, header, sizeof(header), at, "segment", NULL) < 0 ||
             !parse_header(header, &digest, &size))
-            return;
+            return false;
         at += NX_SEGMENT_HEADER;
-        if (size > end - at || object(&digest, at, size, opaque) != 0)
-            return;
+        if (size > end - at)
+            return true;
+        if (object(&digest, at, size, opaque) != 0)
+            return false;
         at += size;
     }
+    return true;
 }
 
 int nx_segment_remove(int dir_fd, const struct nx_segment *segment, struct nx_error *err)

@@ -54,8 +54,8 @@ struct nx_segment {
         -1, 0, 0        \
     }
 
-/* Take one of the newest segments if it is smaller than max bytes and nobody else writes it, or make
- * one.  What a crash left unfinished at its end is cut off.
+/* Take one of the newest segments if it is smaller than max bytes, whole, and nobody else writes it; or make
+ * one.  An object that a crash left unfinished at its end is cut off.
  */
 int nx_segment_open_for_append(int dir_fd, uint64_t max, struct nx_segment *ret_segment,
                                struct nx_error *err);
@@ -68,10 +68,12 @@ int nx_segment_append(struct nx_segment *segment, const struct nx_digest *digest
 /* Read size bytes, or NULL if they are not there.  They are not checked. */
 struct nx_bytes *nx_segment_read(int dir_fd, uint64_t number, uint64_t offset, uint32_t size);
 
-/* Call object() for each object, in order, until it returns non-zero or a header makes no sense. */
+/* Call object() for each object, in order, until it returns non-zero or a header makes no sense.  False then, or if
+ * the file cannot be read; what is left behind a true is nothing, or the beginning of an object.
+ */
 typedef int nx_segment_object_fn(const struct nx_digest *digest, uint64_t offset, uint32_t size,
                                  void *opaque);
-void nx_segment_walk(int dir_fd, uint64_t number, nx_segment_object_fn *object, void *opaque);
+bool nx_segment_walk(int dir_fd, uint64_t number, nx_segment_object_fn *object, void *opaque);
 
 /* Lock a segment that is to be removed; false if another process appends to it, or it is gone. */
 bool nx_segment_lock(int dir_fd, uint64_t number, struct nx_segment *ret_segment);

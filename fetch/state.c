@@ -22,14 +22,6 @@ static int check(const struct nx_state_sources *sources, const void *data, struc
     return nx_fail(err, NX_ERR_FORMAT, "%s: its device state is damaged", sources->name);
 }
 
-static struct nx_bytes *copy(const void *data, size_t len)
-{
-    struct nx_bytes *bytes = nx_bytes_new(len);
-    if (bytes)
-        memcpy(bytes->data, data, len);
-    return bytes;
-}
-
 /* NULL, and err says why, if it is not there or wrong. */
 static struct nx_bytes *from_front(const struct nx_state_sources *sources, struct nx_error *err)
 {
@@ -42,7 +34,7 @@ static struct nx_bytes *from_front(const struct nx_state_sources *sources, struc
         return NULL;
     }
     const uint8_t *data = sources->front->data + span->offset;
-    return check(sources, data, err) == 0 ? copy(data, span->size) : NULL;
+    return check(sources, data, err) == 0 ? nx_bytes_copy(data, span->size) : NULL;
 }
 
 static struct nx_bytes *from_file(const struct nx_state_sources *sources, struct nx_error *err)
@@ -71,7 +63,7 @@ static struct nx_bytes *from_network(const struct nx_state_sources *sources,
                                         .priority = priority };
         int r = nx_transport_fetch(sources->transport, &transfer, err);
         if (r == 0 && check(sources, transfer.http.body.data, err) == 0)
-            bytes = copy(transfer.http.body.data, span->size);
+            bytes = nx_bytes_copy(transfer.http.body.data, span->size);
         else if (r == 0)
             nx_transport_leave(sources->transport, transfer.mirror);
         nx_http_request_release(&transfer.http);
@@ -90,7 +82,7 @@ static struct nx_bytes *find(const struct nx_state_sources *sources, enum nx_pri
     if (!bytes && sources->transport)
         bytes = from_network(sources, priority, err);
     if (bytes && sources->cache) /* that it cannot take it is said when it gets chunks */
-        nx_cache_put(sources->cache, digest, bytes->data, bytes->len, NULL);
+        nx_cache_put(sources->cache, digest, bytes);
     return bytes;
 }
 

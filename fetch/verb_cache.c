@@ -83,11 +83,19 @@ static int verify(const struct nx_options *options, struct nx_cache *cache, stru
     return nx_flush_stdout(err);
 }
 
+static void tell(void *opaque, const char *line)
+{
+    (void)opaque;
+    nx_log(NX_LOG_WARNING, "%s", line);
+}
+
 int nx_verb_cache(const struct nx_options *options, struct nx_error *err)
 {
     NX_AUTO_CACHE struct nx_cache *cache = NULL;
     uint64_t freed = 0;
-    if (nx_cache_open(options->cache_dir, options->cache_limit, &cache, err) < 0)
+    const struct nx_cache_options cache_options = { options->cache_dir, options->cache_limit, tell,
+                                                    NULL };
+    if (nx_cache_open(&cache_options, &cache, err) < 0)
         return -1;
     switch (options->verb) {
     case NX_VERB_CACHE_PRUNE:

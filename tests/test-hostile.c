@@ -718,14 +718,14 @@ START_TEST(unfolding_tree)
     alarm(60);
     nx_assert_ok(nx_engine_start(&config, &engine, &err), err);
     int type = 0;
-    nx_assert_ok(nx_channel_receive(engine.channel, &type, &payload, &err), err);
+    nx_assert_ok(nx_channel_receive(engine.channel, NULL, &type, &payload, &err), err);
     ck_assert_int_eq(type, NX_MSG_HEAD);
     nx_channel_send(engine.channel, NX_MSG_GO, &how, 1, NULL);
     while (type != NX_MSG_STATS) /* it is at work */
-        nx_assert_ok(nx_channel_receive(engine.channel, &type, &payload, &err), err);
+        nx_assert_ok(nx_channel_receive(engine.channel, NULL, &type, &payload, &err), err);
     nx_channel_send(engine.channel, NX_MSG_QUIT, NULL, 0, NULL);
     while (type != 0)
-        nx_assert_ok(nx_channel_receive(engine.channel, &type, &payload, &err), err);
+        nx_assert_ok(nx_channel_receive(engine.channel, NULL, &type, &payload, &err), err);
     nx_engine_stop(&engine, 5000);
     alarm(0);
 }

@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > 0)
         (void)!send(fds[1], data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
     close(fds[1]);
-    while (nx_channel_receive(fds[0], &type, &payload, &err) == 0 && type != 0)
+    while (nx_channel_receive(fds[0], NULL, &type, &payload, &err) == 0 && type != 0)
         use(type, &payload);
     close(fds[0]);
     return 0;

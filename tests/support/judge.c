@@ -66,7 +66,7 @@ static int listen_to(const struct nx_engine *engine, bool *ret_state, struct nx_
     *ret_state = true;
     for (int type = 0;;) {
         struct nx_error broken = NX_ERROR_INIT;
-        nx_assert_ok(nx_channel_receive(engine->channel, &type, &payload, &broken), broken);
+        nx_assert_ok(nx_channel_receive(engine->channel, NULL, &type, &payload, &broken), broken);
         ck_assert_msg(type != 0, "the engine has died");
         if (type == NX_MSG_HEAD) {
             nx_channel_send(engine->channel, NX_MSG_GO, &how, sizeof(how), NULL);
