@@ -91,11 +91,6 @@ $(foreach p,$(PROGRAMS) $(TEST_PROGRAMS) $(FUZZ_PROGRAMS),$(eval $(call program_
 .PHONY: programs
 programs: $(PROGRAMS:%=$(B)/%)
 
-# For LD_PRELOAD: its own, whatever the programs are built with.
-$(B)/failmalloc.so: tests/preload/failmalloc.c tests/preload/failmalloc.h $(B)/flags
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(NX_CPPFLAGS) $(filter-out -fPIE -fsanitize=%,$(NX_CFLAGS)) $(CFLAGS) -fPIC -shared -o $@ $<
-
 # An object that embeds files (NX_EMBED) is made anew when they change.
 define embed_rule
 $(B)/$(1:.c=.o): $($(subst /,_,$(1))_EMBEDS)
@@ -133,7 +128,7 @@ check-all:
 	@$(MAKE) --no-print-directory check-run TESTS='$(CHECK_TESTS) $(SLOW_TESTS)'
 
 .PHONY: check-run
-check-run: all $(TEST_PROGRAMS:%=$(B)/%) $(B)/failmalloc.so
+check-run: all $(TEST_PROGRAMS:%=$(B)/%) $(TEST_PRELOADS)
 	@BUILD=$(B) T='$(T)' bash tests/run.sh $(TESTS)
 
 check-unit: $(TEST_PROGRAMS:%=$(B)/%)

@@ -13,7 +13,7 @@
 # and crash_is_known, if a library is known to crash without memory: it sees the trace of who asked in $TRACE.
 
 TALLY=$work/.tally TRACE=$work/.trace
-FAILMALLOC=$(realpath -m "$BUILD")/failmalloc.so
+FAILMALLOC=$(realpath -m "$BUILD")/tools/failmalloc.so
 crash_is_known() { false; }
 
 # Its Nth allocation fails: sets STATUS, COUNTED and FAILED.

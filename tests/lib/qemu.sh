@@ -17,6 +17,7 @@ mkdir -p "$WORK"/{home,www} && mkdir -m 700 "$WORK"/{run,tmp}
 export HOME=$WORK/home XDG_RUNTIME_DIR=$WORK/run TMPDIR=$WORK/tmp XDG_CACHE_HOME=
 unset XDG_DATA_HOME XDG_CONFIG_HOME XDG_STATE_HOME DISPLAY WAYLAND_DISPLAY
 FETCH_PID=
+FETCH=("$BUILD/nxfetch")
 BOOTS=0
 trap end_of_test EXIT
 
@@ -148,15 +149,16 @@ power_off() {
     nothing_left
 }
 
-# mount_package LOCATION [OPTION...]: nxfetch mount, which stays until halt: IMAGE, the one file that it shows.
+# mount_package LOCATION [OPTION...]: nxfetch (or ${FETCH[@]}) mount, which stays until halt: IMAGE, the one file that it shows.
 mount_package() {
     local dir=$WORK/mount deadline=$((SECONDS + 30))
     mkdir -p "$dir"
     FETCH_LOG=$WORK/mount.log
-    "$BUILD/nxfetch" mount "${@:2}" "$1" "$dir" >"$FETCH_LOG" 2>&1 </dev/null &
+    : >"$FETCH_LOG" # or we read what the one before has said
+    "${FETCH[@]}" mount "${@:2}" "$1" "$dir" >"$FETCH_LOG" 2>&1 </dev/null &
     FETCH_PID=$!
-    until grep -qsF "mounted $dir" "$FETCH_LOG"; do
-        kill -0 "$FETCH_PID" 2>/dev/null && [ $SECONDS -lt $deadline ] || die "nxfetch mount does not mount"
+    until grep -qxF "mounted $dir" "$FETCH_LOG"; do
+        kill -0 "$FETCH_PID" 2>/dev/null && [ $SECONDS -lt $deadline ] || die "nxfetch mount does not mount: $(cat "$FETCH_LOG")"
         sleep 0.1
     done
     IMAGE=$(find "$dir" -mindepth 1 -type f)

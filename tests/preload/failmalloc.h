@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory that runs out: an allocator that fails the Nth allocation, in any program (build/X/failmalloc.so as
+/* Memory that runs out: an allocator that fails the Nth allocation, in any program (build/X/tools/failmalloc.so as
  * LD_PRELOAD) or in a test that includes failmalloc.c.
  *
  *     NX_FAIL_ALLOC=N      the Nth allocation fails; "N+": and all after it
