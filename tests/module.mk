@@ -19,4 +19,4 @@ TEST_PRELOADS := $(patsubst tests/preload/%.c,$(B)/tools/%.so,$(wildcard tests/p
 $(B)/tools/%.so: tests/preload/%.c $(wildcard tests/preload/*.h) $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(NX_CPPFLAGS) $(filter-out -fPIE -fsanitize=%,$(NX_CFLAGS)) $(CFLAGS) -fPIC -shared -o $@ $< -ldl
+	$(Q)$(CC) $(NX_CPPFLAGS) -U_FILE_OFFSET_BITS $(filter-out -fPIE -fsanitize=%,$(NX_CFLAGS)) $(CFLAGS) -fPIC -shared -o $@ $< -ldl
