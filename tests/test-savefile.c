@@ -170,7 +170,7 @@ START_TEST(damaged_compression)
     packed[len / 2] ^= 0xff;
     int fd = file_of(&h, data, sizeof data, packed, len);
     struct nx_error err = NX_ERROR_INIT;
-    struct nx_savefile *save;
+    struct nx_savefile *save = NULL;
     uint8_t buf[4096];
     size_t n = 1;
     int r = nx_savefile_open(fd, "s", &save, &err);
