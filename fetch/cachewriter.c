@@ -367,6 +367,8 @@ static void leave_queue(struct nx_cachewriter *writer, struct item *item, bool t
     }
     if (writer->batch_count++ == 0)
         writer->batch_due = nx_now_ms() + BATCH_MS;
+    if (item->kind == HEAD) /* a start's first: without it all that follows is found only online */
+        writer->batch_due = nx_now_ms();
     TAILQ_INSERT_TAIL(&writer->batch, item, link);
     pthread_cond_broadcast(&writer->progress);
 }
@@ -413,6 +415,8 @@ static enum task next_task(const struct nx_cachewriter *writer) /* under lock */
         return SETTLE;
     if (!idle)
         return TAKE;
+    if (writer->quit && writer->batch_count > 0)
+        return SETTLE;
     return writer->flush ? FLUSH : writer->quit ? END : WAIT;
 }
 
@@ -545,7 +549,7 @@ void nx_cachewriter_free(struct nx_cachewriter *writer)
     if (!writer)
         return;
     pthread_mutex_lock(&writer->lock);
-    writer->quit = writer->flush = true;
+    writer->quit = true;
     pthread_cond_signal(&writer->work);
     pthread_mutex_unlock(&writer->lock);
     if (writer->has_thread)

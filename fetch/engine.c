@@ -469,10 +469,10 @@ static void tear_down(struct engine *engine)
     nx_recorder_free(engine->recorder);
     nx_images_free(engine->images);
     nx_blobs_free(engine->blobs);
+    nx_report_send_stats(&engine->report); /* before what a slow disk may keep us from */
     nx_cache_close(engine->cache);
     nx_transport_free(engine->transport);
     nx_opened_release(&engine->opened);
-    nx_report_send_stats(&engine->report);
     nx_report_release(&engine->report);
 }
 
