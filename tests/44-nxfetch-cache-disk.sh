@@ -36,7 +36,7 @@ small_disk() {
     mount -t tmpfs -o "size=$1" nxpk-test "$DISK" 2>/dev/null
 }
 DISK=$(mktemp -d "${WORK%/*}/nxpk-disk.XXXXXX") || die "a folder"
-trap 'umount "$DISK" 2>/dev/null; rmdir "$DISK"; end_of_test' EXIT
+trap 'umount -l "$DISK" 2>/dev/null; rmdir "$DISK"; end_of_test' EXIT
 
 if small_disk 10m; then
     image_is_right a
