@@ -37,7 +37,8 @@ talk 30 'run:! dmesg | grep -iE "i/o error|ext4-fs error"' >/dev/null || die "th
 ! grep 'read error' "$FETCH_LOG" || die "an error went to the guest"
 power_off
 
-# For good: the user hears that the guest has got an error, and why.
+# For good: after a minute the user hears that the guest has got an error, and why (tests/slow/55-replaced.sh).
+[ -n "${FOR_GOOD:-}" ] || exit 0
 new_cache
 boot --trust "$TRUST" "$URL_BASE/a.nxpk"
 talk 100 'expect:nxpk-guest ready'
