@@ -41,12 +41,13 @@
 #include "formats/machine.h"
 #include "formats/record.h"
 
-#define QUIT_MS       1500 /* for QEMU to end by itself */
-#define QUIT_STUCK_MS 300  /* … when it stands still for a page of memory */
-#define SETTLE_MS     100  /* between two looks whether the machine has settled */
-#define LOOK_MS       1000 /* between two looks whether QEMU should have answered by now */
-#define SUMMARY_MAX   256  /* bytes */
-#define START_SECONDS 60   /* that QEMU may take to run, if no read of its waits for the network */
+#define QUIT_MS        1500 /* for QEMU to end by itself */
+#define QUIT_STUCK_MS  300  /* … when it stands still for a page of memory */
+#define SETTLE_MS      100  /* between two looks whether the machine has settled */
+#define LOOK_MS        1000 /* between two looks whether QEMU should have answered by now */
+#define STILL_AFTER_MS 5000 /* that a read waits for the network, before the guest's clock stops */
+#define SUMMARY_MAX    256  /* bytes */
+#define START_SECONDS  60   /* that QEMU may take to run, if no read of its waits for the network */
 
 struct run {
     const struct nx_options *options;
@@ -56,6 +57,7 @@ struct run {
     const char *accel;
     bool accel_is_states; /* accel is what the saved state needs, not what is best here */
     bool resume;          /* its saved state is loaded */
+    int64_t outage; /* nx_now_ms() since when a read has waited for the network; 0: none does */
     struct nx_display display;
     struct nx_firmware firmware; /* unless the machine has a BIOS */
     char *vars;
@@ -365,10 +367,32 @@ static void log_command(const struct nx_args *args)
         nx_log(NX_LOG_DEBUG, "QEMU argument %zu: %s", i, args->argv[i]);
 }
 
+/* Drivers of IDE, SATA, SCSI and USB disks take silence for a broken disk, after 30 seconds in Linux; virtio's do not.  A
+ * kernel that waits for its own memory takes that for a processor that hangs, after 20 seconds.
+ */
+static bool is_impatient(const struct run *run)
+{
+    const struct nx_machine *machine = run->machine;
+    for (size_t i = 0; i < machine->n_disks; i++)
+        if (machine->disks[i].image && machine->disks[i].bus != NX_BUS_VIRTIO)
+            return true;
+    return run->resume;
+}
+
+/* A patient machine goes on with what is here; so do all, for a moment. */
+static bool must_stand_still(struct run *run)
+{
+    if (!run->session.waits)
+        run->outage = 0;
+    else if (!run->outage)
+        run->outage = nx_now_ms();
+    return run->outage && is_impatient(run) && nx_now_ms() - run->outage >= STILL_AFTER_MS;
+}
+
 /* How long to wait for something to happen; -1: for ever. */
 static int wait_ms(const struct run *run)
 {
-    if (!run->vm.running)
+    if (!run->vm.running || (run->outage && !run->vm.stands))
         return LOOK_MS;
     if (run->vm.no_space)
         return nx_vm_retry_in(&run->vm);
@@ -383,7 +407,7 @@ static int attend(struct run *run, struct nx_error *err)
     if (nx_session_poll(&run->session, fds, NX_VM_POLL_FDS, wait_ms(run), err) < 0)
         return -1;
     if (nx_vm_handle(&run->vm, fds, err) < 0 ||
-        nx_vm_stand_still(&run->vm, run->session.waits, err) < 0)
+        nx_vm_stand_still(&run->vm, must_stand_still(run), err) < 0)
         return -1;
     return nx_vm_retry_writes(&run->vm, err);
 }

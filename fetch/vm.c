@@ -376,7 +376,7 @@ int nx_vm_stand_still(struct nx_vm *vm, bool still, struct nx_error *err)
         return 0;
     vm->stands = still;
     if (still)
-        nx_log(NX_LOG_INFO, "the machine stands still until the network answers");
+        nx_log(NX_LOG_INFO, "the machine stands still meanwhile");
     return nx_qmp_send(vm->qmp, still ? "stop" : "cont", NULL, NULL, err);
 }
 

@@ -51,6 +51,9 @@ talk 30 'run:dmesg' >"$WORK/dmesg.log"
 ! grep 'read error' "$FETCH_LOG" || die "an error went to the guest"
 grep 'the network' "$FETCH_LOG" | tail -n 1 | grep -q 'answers again' ||
     die "the user was not told that it goes on: $(cat "$FETCH_LOG")"
-[ "$(grep -c 'the machine stands still' "$FETCH_LOG")" -ge 2 ] || die "its clock went on"
+case $GUEST_NAME in
+i686) same "times that it stood still" "$(grep -c 'the machine stands still' "$FETCH_LOG")" 2 ;;
+*) ! grep 'the machine stands still' "$FETCH_LOG" || die "it stood still, although its disk is patient" ;;
+esac
 halt
 echo "$OUTAGE s while it booted, $OUTAGE s while it worked: it went on"

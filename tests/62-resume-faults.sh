@@ -62,7 +62,7 @@ talk 30 'run:! dmesg | grep -iE "i/o error|ext4-fs error|bus error|lockup|blocke
     die "the guest has noticed something: $(cat "$WORK/said")"
 # Its clock has stood still with it.
 up=$(talk 30 'run:cut -d . -f 1 /proc/uptime') was=$(cut -d . -f 1 <"$GUEST/notes/uptime")
-at_most "seconds that the guest has lived since it was saved" $((up - was)) $(($(boot_seconds | cut -d . -f 1) - 3 * OUTAGE + 30))
+at_most "seconds that the guest has lived since it was saved" $((up - was)) $(($(boot_seconds | cut -d . -f 1) - 3 * OUTAGE + 45))
 halt
 
 # ---- for good, while a page of memory is waited for ----

@@ -53,7 +53,7 @@ said() {
 # on_disk [NX_DISK_…=VALUE...]: ON_DISK, a command to put before another: its disk is what these say, below the cache's
 # folder.  Before a sanitizer's library, too.
 on_disk() {
-    ON_DISK=(env "LD_PRELOAD=$(realpath "$BUILD")/tools/disk.so" "NX_DISK_DIR=$XDG_CACHE_HOME" "$@"
+    ON_DISK=("$BUILD/tools/no-landlock" env "LD_PRELOAD=$(realpath "$BUILD")/tools/disk.so" "NX_DISK_DIR=$XDG_CACHE_HOME" "$@"
         "ASAN_OPTIONS=verify_asan_link_order=0:${ASAN_OPTIONS:-}")
 }
 
