@@ -4,6 +4,7 @@
  */
 #include "fetch/blobs.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -191,6 +192,7 @@ int nx_blobs_get(struct nx_blobs *blobs, const struct nx_blob *blob, struct nx_b
     NX_AUTO_BYTES struct nx_bytes *bytes = get_from_here(blobs, blob);
     if (!bytes && get_from_afar(blobs, blob, &bytes, err) < 0)
         return -1;
+    assert(bytes);
     /* A forged index may give one digest two sizes. */
     if (bytes->len != blob->size)
         return nx_fail(err, NX_ERR_FORMAT,
