@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/io.h"
+#include "fetch/apart.h"
 
 #define FIRST_BYTES 64 /* enough to tell a package from a reference */
 
@@ -48,7 +49,7 @@ static int fetch_reference(struct nx_location *location, const struct nx_http_op
     nx_buffer_init(&request.body, NX_REFERENCE_MAX);
     char name[512];
     nx_http_display_url(location->url, name);
-    int ret = nx_http_get(location->url, http, &request, err);
+    int ret = nx_http_get_apart(location->url, http, &request, err);
     if (ret == 0 && request.total > NX_REFERENCE_MAX)
         ret = nx_fail(err, NX_ERR_FORMAT, "%s: too large for a reference", name);
     if (ret == 0)
@@ -125,7 +126,7 @@ bool nx_location_retry_as_reference(struct nx_location *location,
     struct nx_error ignored = NX_ERROR_INIT;
     struct nx_http_request request = { .length = FIRST_BYTES, .may_be_short = true };
     nx_buffer_init(&request.body, FIRST_BYTES);
-    bool xml = nx_http_get(location->url, http, &request, &ignored) == 0 &&
+    bool xml = nx_http_get_apart(location->url, http, &request, &ignored) == 0 &&
                nx_content_of(request.body.data, request.body.len) == NX_CONTENT_REFERENCE;
     nx_http_request_release(&request);
     return xml && fetch_reference(location, http, &ignored) == 0;
