@@ -77,8 +77,7 @@ static int take(const struct nx_buffer *all, const char *url, struct nx_http_req
 int nx_http_get_apart(const char *url, const struct nx_http_options *options,
                       struct nx_http_request *request, struct nx_error *err)
 {
-    NX_AUTO_BUFFER struct nx_buffer all =
-        NX_BUFFER_INIT(sizeof(struct answer) + request->body.max);
+    NX_AUTO_BUFFER struct nx_buffer all = NX_BUFFER_INIT(sizeof(struct answer) + request->body.max);
     int fds[2];
     if (pipe2(fds, O_CLOEXEC) < 0)
         return nx_fail_errno(err, "pipe");

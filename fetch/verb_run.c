@@ -443,6 +443,8 @@ static void confine(struct run *run)
                                        .firmware = &run->firmware,
                                        .serial = &run->options->serial,
                                        .display = &run->display };
+    run->vm.no_unix_sockets =
+        !run->display.window && run->options->serial.kind != NX_SERIAL_UNIX && !run->display.vnc;
     if (nx_vm_confine(&files, &run->vm.confinement, &err) < 0)
         nx_log(NX_LOG_NOTICE, "%s: so QEMU could read your files if its guest broke out of it",
                err.msg);

@@ -17,7 +17,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "fetch/hugepages.h"
+#include "fetch/vm_calls.h"
 
 #define KILLED_MS \
     300 /* that a killed QEMU gets to be gone, before the engine ends the reads that it may be in */
@@ -87,7 +87,6 @@ static void make_environment(struct nx_args *env)
         "XDG_CONFIG_HOME",
         "XDG_CONFIG_DIRS",
         "XDG_SESSION_TYPE",
-        "DBUS_SESSION_BUS_ADDRESS",
         "GDK_BACKEND",
         "GDK_SCALE",
         "GTK_THEME",
@@ -96,6 +95,10 @@ static void make_environment(struct nx_args *env)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (getenv(names[i]))
             nx_args_addf(env, "%s=%s", names[i], getenv(names[i]));
+    /* The session bus runs programs for who asks; and without one libdbus would start it, which the sandbox forbids. */
+    nx_args_add(env, "DBUS_SESSION_BUS_ADDRESS=disabled:");
+    nx_args_add(env, "NO_AT_BRIDGE=1");
+    nx_args_add(env, "GSETTINGS_BACKEND=memory");
 }
 
 /* In the child that becomes QEMU. */
@@ -105,7 +108,7 @@ static int confine(void *opaque)
     const struct rlimit none = { 0, 0 };
     if (setrlimit(RLIMIT_CORE, &none) < 0 || nx_confine_enter(&vm->confinement) < 0)
         return -1;
-    return vm->incoming_fd >= 0 ? nx_hugepages_refuse() : 0;
+    return nx_vm_calls_refuse();
 }
 
 int nx_vm_start(struct nx_vm *vm, const struct nx_args *args, bool stdio, struct nx_error *err)
@@ -121,7 +124,7 @@ int nx_vm_start(struct nx_vm *vm, const struct nx_args *args, bool stdio, struct
     make_environment(&env);
     if (env.failed)
         return nx_fail(err, NX_ERR_SYSTEM, "no memory for QEMU's environment");
-    if (vm->incoming_fd >= 0 && nx_hugepages_prepare() < 0)
+    if (nx_vm_calls_prepare(vm->incoming_fd >= 0, vm->no_unix_sockets) < 0)
         return nx_fail_errno(err, "seccomp filter");
     int keep[4], n_keep = 0;
     const int fds[] = { vm->listen_fd, vm->incoming_fd, vm->serial_fds[0], vm->confinement.fd };

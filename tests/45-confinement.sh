@@ -69,8 +69,9 @@ for machine in tiny tiny-saved; do
     done
     tr '\0' '\n' <"/proc/$qemu/cmdline" | grep -A 1 -x -- -sandbox |
         grep -qx 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny' || die "QEMU's sandbox: $(tr '\0' ' ' <"/proc/$qemu/cmdline")"
-    tr '\0' '\n' <"/proc/$qemu/environ" | grep -v '^\(PATH\|HOME\|LANG\|LC_[A-Z]*\|TMPDIR\|XDG_RUNTIME_DIR\|DISPLAY\|PWD\|SHLVL\|_\|OLDPWD\|XDG_CONFIG_HOME\)=' |
+    tr '\0' '\n' <"/proc/$qemu/environ" | grep -v '^\(PATH\|HOME\|LANG\|LC_[A-Z]*\|TMPDIR\|XDG_RUNTIME_DIR\|DISPLAY\|PWD\|SHLVL\|_\|OLDPWD\|XDG_CONFIG_HOME\|NO_AT_BRIDGE\|GSETTINGS_BACKEND\|DBUS_SESSION_BUS_ADDRESS\)=' |
         grep . && die "QEMU's environment has that"
+    tr '\0' '\n' <"/proc/$qemu/environ" | grep -qx 'DBUS_SESSION_BUS_ADDRESS=disabled:' || die "QEMU knows the session bus"
     for fd in /proc/"$qemu"/fd/*; do
         case $(readlink "$fd") in
         socket:* | pipe:* | anon_inode:* | /dev/null | /dev/urandom | /memfd:* | "$XDG_CACHE_HOME"/nxpk/overlays/* | "$XDG_RUNTIME_DIR"/nxpk/run-*) ;;

@@ -7,11 +7,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fetch/hugepages.h"
+#include "fetch/vm_calls.h"
 #include "tests/support/main.h"
 
 static struct nx_cpu_feature feature;
@@ -119,20 +120,22 @@ START_TEST(strange_qemus)
 }
 END_TEST
 
-/* In a child: huge pages are refused, other advice is not. */
+/* In a child: huge pages and Unix sockets are refused, other advice and sockets are not. */
 START_TEST(refuses_huge_pages)
 {
-    ck_assert_int_eq(nx_hugepages_prepare(), 0);
+    ck_assert_int_eq(nx_vm_calls_prepare(true, true), 0);
     pid_t pid = fork();
     if (pid == 0) {
         void *memory =
             mmap(NULL, 4 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (nx_hugepages_refuse() < 0 || memory == MAP_FAILED)
+        if (nx_vm_calls_refuse() < 0 || memory == MAP_FAILED)
             _exit(2);
         bool refused = madvise(memory, 4 << 20, MADV_HUGEPAGE) < 0 && errno == EINVAL;
+        bool no_socket = socket(AF_UNIX, SOCK_STREAM, 0) < 0 && errno == EAFNOSUPPORT &&
+                         socket(AF_INET, SOCK_STREAM, 0) >= 0;
         bool others = madvise(memory, 4 << 20, MADV_DONTNEED) == 0 &&
                       madvise(memory, 4 << 20, MADV_NOHUGEPAGE) == 0;
-        _exit(refused && others ? 0 : 1);
+        _exit(refused && others && no_socket ? 0 : 1);
     }
     int status;
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fetch/hugepages.h"
+#include "fetch/vm_calls.h"
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -7,12 +7,13 @@
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 
-#define PROGRAM_MAX 64 /* instructions: libseccomp makes about a dozen of one rule */
+#define PROGRAM_MAX 64 /* instructions: libseccomp makes about a dozen of each rule */
 
 static struct sock_filter instructions[PROGRAM_MAX];
 static struct sock_fprog program;
@@ -43,29 +44,28 @@ static int export_program(scmp_filter_ctx filter)
     return 0;
 }
 
-int nx_hugepages_prepare(void)
+static int add_rule(scmp_filter_ctx filter, int error, int call, unsigned arg, uint64_t value)
 {
-    if (program.len)
-        return 0;
-    NX_AUTO(filter) scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    if (!filter) {
-        errno = ENOMEM;
-        return -1;
-    }
-    const struct scmp_arg_cmp advice = {
-        .arg = 2, .op = SCMP_CMP_EQ, .datum_a = MADV_HUGEPAGE, .datum_b = 0
-    };
-    int r = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(madvise), 1, &advice);
-    if (r == 0)
-        r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
-    if (r < 0) {
-        errno = -r;
-        return -1;
-    }
-    return export_program(filter);
+    const struct scmp_arg_cmp equal = { .arg = arg, .op = SCMP_CMP_EQ, .datum_a = value };
+    return seccomp_rule_add_array(filter, SCMP_ACT_ERRNO((unsigned)error), call, 1, &equal);
 }
 
-int nx_hugepages_refuse(void)
+int nx_vm_calls_prepare(bool refuse_hugepages, bool refuse_unix_sockets)
+{
+    NX_AUTO(filter) scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    int r = filter ? 0 : -ENOMEM;
+    program = (struct sock_fprog){ 0 };
+    if (r == 0 && refuse_hugepages)
+        r = add_rule(filter, EINVAL, SCMP_SYS(madvise), 2, MADV_HUGEPAGE);
+    if (r == 0 && refuse_unix_sockets)
+        r = add_rule(filter, EAFNOSUPPORT, SCMP_SYS(socket), 0, AF_UNIX);
+    if (r == 0)
+        r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
+    errno = -r;
+    return r < 0 ? -1 : export_program(filter);
+}
+
+int nx_vm_calls_refuse(void)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -1;
