@@ -156,14 +156,26 @@ static bool has_landlock(void)
     return has;
 }
 
+struct attempt {
+    const char *what;
+    try_fn *try;
+    const char *name;
+    int wanted; /* errno, or 0 */
+};
+
+static void check_all(void (*confine)(void), const struct attempt *cases, size_t n)
+{
+    if (!has_landlock())
+        return;
+    make_base();
+    for (size_t i = 0; i < n; i++)
+        check(cases[i].what, confine, cases[i].try, cases[i].name, cases[i].wanted);
+    drop_base();
+}
+
 START_TEST(rules)
 {
-    static const struct {
-        const char *what;
-        try_fn *try;
-        const char *name;
-        int wanted;
-    } cases[] = {
+    static const struct attempt cases[] = {
         { "read", try_read, "read/file", 0 },
         { "list", try_list, "read", 0 },
         { "write", try_write, "read/file", EACCES },
@@ -185,12 +197,7 @@ START_TEST(rules)
         { "run", try_run, "/bin/true", 0 },
         { "run", try_run, "/etc/profile", EACCES },
     };
-    if (!has_landlock())
-        return;
-    make_base();
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        check(cases[i].what, confine_rules, cases[i].try, cases[i].name, cases[i].wanted);
-    drop_base();
+    check_all(confine_rules, cases, sizeof cases / sizeof cases[0]);
 }
 END_TEST
 
@@ -210,12 +217,7 @@ static void confine_engine(void)
 /* What the engine, should it be taken over, can still do. */
 START_TEST(engine)
 {
-    static const struct {
-        const char *what;
-        try_fn *try;
-        const char *name;
-        int wanted;
-    } cases[] = {
+    static const struct attempt cases[] = {
         { "read", try_read, "package", 0 },
         { "write", try_write, "package", EACCES },
         { "make", try_make, "cache/new/folder/x", 0 },
@@ -235,12 +237,7 @@ START_TEST(engine)
         { "socket of family", try_family, "3" /* AX.25 */, EAFNOSUPPORT },
         { "core", try_core, "", 0 },
     };
-    if (!has_landlock())
-        return;
-    make_base();
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        check(cases[i].what, confine_engine, cases[i].try, cases[i].name, cases[i].wanted);
-    drop_base();
+    check_all(confine_engine, cases, sizeof cases / sizeof cases[0]);
 }
 END_TEST
 
