@@ -82,3 +82,16 @@ talk 90 'expect:nxpk-guest ready' >/dev/null
 same "plain --cold: resumed" "$(stat_of .resumed)" false
 ! grep -q 'instead of resuming' "$FETCH_LOG" || die "--cold gives a reason: $(cat "$FETCH_LOG")"
 halt
+
+# Anybody may have made what is not signed: from the web it boots, whatever the user allows; a file of his own resumes.
+"$BUILD/nxpack" -q --no-train "$save" "$WORK/www/unsigned.nxpk" || die "packing unsigned"
+new_cache
+boot --allow-unsigned "$URL_BASE/unsigned.nxpk"
+told 60 'instead of resuming it: it is not signed'
+talk 90 'expect:nxpk-guest ready' >/dev/null
+fresh_stats
+same "unsigned: resumed" "$(stat_of .resumed)" false
+halt
+boot --allow-unsigned --no-cold "$WORK/www/unsigned.nxpk"
+talk 60 'poke:nxpk# ' >/dev/null
+halt
