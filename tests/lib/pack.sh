@@ -37,7 +37,7 @@ refused() {
     checks=$((checks + 1))
     "$@" >"$work/.out" 2>"$work/.err" </dev/null
     got=$?
-    lines=$(grep -vc "^Try '" "$work/.err")
+    lines=$(grep -vc "^Try '\|: warning: " "$work/.err")
     [ $got = "$status" ] || fail "$what: status $got, wanted $status" "$(cat "$work/.err")"
     [ "$lines" = 1 ] || fail "$what: $lines lines on stderr, wanted one" "$(cat "$work/.err")"
     grep -Eq -- "$pattern" "$work/.err" || fail "$what" "wanted: $pattern" "got:    $(cat "$work/.err")"
