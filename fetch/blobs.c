@@ -102,12 +102,11 @@ static struct nx_bytes *get_from_front(struct nx_blobs *blobs, const struct nx_b
     if (nx_chunk_verify(data, blob->size, &blob->digest, NULL) < 0 ||
         !(bytes = nx_bytes_copy(data, blob->size)))
         return NULL;
-    if (blob->offset + blob->size <= blobs->front_cached) {
-        count_hit(blobs, blob);
-    } else {
-        count_fetched(blobs, blob);
+    bool hit = blob->offset + blob->size <= blobs->front_cached;
+    (hit ? count_hit : count_fetched)(blobs, blob);
+    /* The cache has it as a part of a head, which may go before it, too. */
+    if (!hit || (blobs->options.cache && !nx_cache_has(blobs->options.cache, &blob->digest)))
         keep_in_cache(blobs, blob, bytes);
-    }
     nx_memo_put(memo_of(blobs, blob), &blob->digest, bytes);
     return bytes;
 }

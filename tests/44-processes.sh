@@ -54,7 +54,7 @@ echo "killed and hung: told, and nothing left"
 start_relay -r 100000 || die "the relay does not start"
 new_cache
 # Without a boot set each page takes most of a second.
-"$BUILD/nxpack" -q -k "$KEY" --no-train build/guests/tiny-saved/tiny-saved.save "$WORK/www/slow.nxpk" || die "packing"
+"$BUILD/nxpack" -q -k "$KEY" --name slow --no-train build/guests/tiny-saved/tiny-saved.save "$WORK/www/slow.nxpk" || die "packing"
 boot --trust "$TRUST" "$URL_BASE/slow.nxpk"
 loading() { tr '\0' ' ' <"/proc/$(part qemu-system)/cmdline" 2>/dev/null | grep -q ' -incoming '; } 2>/dev/null
 wait_for 20 "$FETCH_PID" loading || die "no QEMU"

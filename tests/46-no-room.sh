@@ -28,8 +28,10 @@ for verb in "nxfetch info $url" "nxfetch info --json $url" 'nxfetch cache show' 
     command=("$BUILD"/$verb)
     output_fails "${command[@]}" >/dev/full
     output_fails "${command[@]}" >&-
-    { output_fails "${command[@]}"; echo $? >"$WORK/status"; } > >(exec true)
-    same "the check of $verb" "$(cat "$WORK/status")" 0
+    exec 9> >(exec true)
+    wait $! # nobody reads any more
+    output_fails "${command[@]}" >&9
+    exec 9>&-
 done
 # Nothing that is opened may come to stand where messages are written to.
 "$BUILD/nxfetch" --quiet mount --trust "$TRUST" "$url" /nonexistent <&- >&- 2>&- && die "mounted nowhere"
