@@ -69,6 +69,14 @@ int nx_flush_stdout(struct nx_error *err)
     return 0;
 }
 
+char *nx_folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return strdup(".");
+    return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
 int nx_make_folders(const char *path, struct nx_error *err)
 {
     NX_AUTO_FREE char *folder = strdup(path);
@@ -144,9 +152,7 @@ int nx_newfile_open(struct nx_newfile *file, const char *path, mode_t mode, stru
 /* The folder of path, to be synced. */
 static int open_parent(const char *path, struct nx_error *err)
 {
-    const char *slash = strrchr(path, '/');
-    size_t len = slash ? (slash == path ? 1 : (size_t)(slash - path)) : 1;
-    NX_AUTO_FREE char *dir = strndup(slash ? path : ".", len);
+    NX_AUTO_FREE char *dir = nx_folder_of(path);
     if (!dir)
         return nx_fail_errno(err, "%s", path);
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -32,6 +32,9 @@ int nx_flush_stdout(struct nx_error *err);
  */
 int nx_read_file(const char *path, size_t max, struct nx_buffer *ret_buf, struct nx_error *err);
 
+/* The folder that path stands in; to be freed.  NULL without memory. */
+char *nx_folder_of(const char *path);
+
 /* Make a folder, of mode 0700, with those above it; nothing if it is there. */
 int nx_make_folders(const char *path, struct nx_error *err);
 

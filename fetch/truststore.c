@@ -125,8 +125,7 @@ int nx_truststore_lock(struct nx_truststore *store, struct nx_error *err)
                        "there is no place for a trust store: set $HOME or $XDG_CONFIG_HOME");
     NX_AUTO_FREE char *name = NULL;
     /* The folder is the user's alone: what is seen of packages is nobody else's business. */
-    NX_AUTO_FREE char *folder =
-        strndup(store->path, (size_t)(strrchr(store->path, '/') - store->path));
+    NX_AUTO_FREE char *folder = nx_folder_of(store->path);
     if (!folder)
         return nx_fail_errno(err, "%s", store->path);
     if (nx_make_folders(folder, err) < 0)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/io.h"
 #include "common/log.h"
 #include "fetch/vm_calls.h"
 
@@ -39,7 +40,7 @@ static int socket_address(const char *path, int dir_fd, struct sockaddr_un *ret_
 
 int nx_vm_listen(struct nx_vm *vm, const char *path, struct nx_error *err)
 {
-    NX_AUTO_FREE char *dir = strndup(path, (size_t)(strrchr(path, '/') - path));
+    NX_AUTO_FREE char *dir = nx_folder_of(path);
     NX_AUTO_FD int dir_fd = dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
     struct sockaddr_un address;
     if (dir_fd < 0 || socket_address(path, dir_fd, &address) < 0)

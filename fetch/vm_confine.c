@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/cleanup.h"
+#include "common/io.h"
 #include "fetch/program.h"
 
 static const char *const programs[] = { "/usr", "/lib", "/lib64", NULL };
@@ -81,9 +81,7 @@ static int allow_window(const struct nx_confinement *c, struct nx_error *err)
 static int allow_socket(const struct nx_confinement *c, const char *path, struct nx_error *err)
 {
     struct stat st;
-    const char *slash = strrchr(path, '/');
-    NX_AUTO_FREE char *folder =
-        slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    NX_AUTO_FREE char *folder = nx_folder_of(path);
     if (!folder)
         return nx_fail_errno(err, "%s", path);
     if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) && unlink(path) < 0)

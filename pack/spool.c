@@ -13,15 +13,6 @@
 
 #define SPOOL_BUFFER (256 * 1024)
 
-/* The directory that path stands in; to be freed. */
-static char *directory_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    if (!slash)
-        return strdup(".");
-    return strndup(path, slash == path ? 1 : (size_t)(slash - path));
-}
-
 /* For file systems without O_TMPFILE (NFS, FUSE, overlayfs of old kernels). */
 static int open_unlinked(const char *dir)
 {
@@ -39,7 +30,7 @@ static int open_unlinked(const char *dir)
 int nx_spool_open(struct nx_spool *spool, const char *beside, struct nx_error *err)
 {
     *spool = (struct nx_spool)NX_SPOOL_INIT;
-    NX_AUTO_FREE char *dir = directory_of(beside);
+    NX_AUTO_FREE char *dir = nx_folder_of(beside);
     if (!dir || asprintf(&spool->name, "%s: temporary file", dir) < 0) {
         spool->name = NULL;
         return nx_fail_errno(err, "temporary file");
