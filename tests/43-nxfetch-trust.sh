@@ -33,11 +33,11 @@ allowed() {
         die "nxfetch $*: status $?: $(cat "$WORK/err")"
     grep -q ' runs' "$WORK/err" || die "nxfetch $*: it does not run: $(cat "$WORK/err")"
 }
-# asked ANSWER OPTION...: on a terminal of its own; what the terminal showed is in $WORK/shown, the status the command's.
+# asked ANSWER OPTION...: on a terminal of its own, which only its foreground may read; what the terminal showed is in $WORK/shown, the status the command's.
 asked() {
     local answer=$1 said pid in out
     shift
-    coproc script -qec "timeout -k 5 60 $BUILD/nxfetch --accel tcg --display none --until=1 $*" /dev/null
+    coproc script -qec "timeout --foreground -k 5 60 $BUILD/nxfetch --accel tcg --display none --until=1 $*" /dev/null
     pid=$COPROC_PID in=${COPROC[0]} out=${COPROC[1]} # bash forgets them when it ends
     : >"$WORK/shown"
     while IFS= read -r -d : -t 60 said <&"$in"; do
@@ -54,7 +54,9 @@ trust() { "$BUILD/nxfetch" trust "$@" >"$WORK/out" 2>"$WORK/err"; }
 pack -k "$KEY" --serial 5 --name "Tiny $(printf '\342\200\256')evil"
 refused "a.nxpk: signed by $alice, who is not known here.*nxfetch trust add $alice" "$url"
 [ ! -e "$store" ] || die "a refusal is noted"
-asked n "$url" && die "no is taken for yes"
+status=0
+asked n "$url" || status=$?
+same "the status of no" "$status" 1
 for text in 'Tiny ?evil' "$url" "$alice" '128.0 MiB of memory, 1 CPU, .*network.*; it boots'; do
     grep -q "$text" "$WORK/shown" || die "the question does not say \"$text\": $(cat "$WORK/shown")"
 done
