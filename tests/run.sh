@@ -1,34 +1,50 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Run tests, one after the other, and say what happened.  A test is a program:
-# status 0 passed, 77 skipped, anything else failed.  Its output is shown when it fails, or with V=1.
+# Run tests and say what happened: the programs several at a time, for most of them wait, then the scripts one after the
+# other.  A test is a program: status 0 passed, 77 skipped, anything else failed.  Its output is shown when it fails, or
+# with V=1.
 #   BUILD=build/gcc tests/run.sh TEST...    T=NAME: only those whose name contains NAME
 set -u
 cd "$(dirname "$0")/.." || exit 1
-export BUILD=${BUILD:-build/gcc} CK_VERBOSITY=${CK_VERBOSITY:-minimal}
+export BUILD=${BUILD:-build/gcc} CK_VERBOSITY=${CK_VERBOSITY:-normal}
 # For builds with SANITIZE=: what is not ours, and the engine's tests, which fork beside a server thread.
 export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$PWD/tests/lsan.supp:print_suppressions=0}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-die_after_fork=0}
 mkdir -p build/log
-passed=0 failed=0 skipped=0 failures=
-for t in "$@"; do
-    name=$(basename "$t" .sh)
-    case "$name" in *"${T:-}"*) ;; *) continue ;; esac
-    case $t in *.sh) command=(bash "$t") ;; *) command=("$BUILD/$t") ;; esac
-    log=build/log/$name.log
-    start=$SECONDS
-    "${command[@]}" >"$log" 2>&1 </dev/null
-    status=$?
-    took=$((SECONDS - start))
-    case $status in
-    0) passed=$((passed + 1)); printf 'ok      %-28s %4ds\n' "$name" $took ;;
-    77) skipped=$((skipped + 1)); printf 'skipped %-28s %s\n' "$name" "$(tail -n 1 "$log")" ;;
-    *) failed=$((failed + 1)); failures="$failures $name"
-       printf 'FAILED  %-28s %4ds, status %d; the end of %s:\n' "$name" $took $status "$log"
-       tail -n 40 "$log" | sed 's/^/    /' ;;
+results=$(mktemp -d) || exit 1
+trap 'rm -rf "$results"' EXIT
+
+# one RESULTS TEST: its output goes to build/log, its name to the file RESULTS/passed, failed or skipped
+one() {
+    local name log start=$SECONDS status took result text
+    name=$(basename "$2" .sh) log=build/log/$(basename "$2" .sh).log
+    case $2 in
+    *.sh) bash "$2" >"$log" 2>&1 </dev/null ;;
+    *) "$BUILD/$2" >"$log" 2>&1 </dev/null ;;
     esac
-    [ "${V:-0}" != 1 ] || sed 's/^/    /' "$log"
+    status=$? took=$((SECONDS - start))
+    case $status in
+    0) result=passed text=$(printf 'ok      %-28s %4ds' "$name" $took) ;;
+    77) result=skipped text=$(printf 'skipped %-28s %s' "$name" "$(tail -n 1 "$log")") ;;
+    *) result=failed text=$(printf 'FAILED  %-28s %4ds, status %d; the end of %s:' "$name" $took $status "$log"
+                            echo; tail -n 40 "$log" | sed 's/^/    /') ;;
+    esac
+    [ "${V:-0}" != 1 ] || text+=$'\n'$(sed 's/^/    /' "$log")
+    printf '%s\n' "$text"
+    echo "$name" >>"$1/$result"
+}
+export -f one
+
+programs=() scripts=()
+for t in "$@"; do
+    case $(basename "$t" .sh) in *"${T:-}"*) ;; *) continue ;; esac
+    case $t in *.sh) scripts+=("$t") ;; *) programs+=("$t") ;; esac
 done
-[ -z "$failures" ] || echo "failed:$failures"
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed = 0 ] && [ $((passed + skipped)) -gt 0 ]
+printf '%s\n' ${programs[@]+"${programs[@]}"} | xargs -r -n 1 -P $((2 * $(nproc))) bash -c 'one "$@"' - "$results"
+for t in ${scripts[@]+"${scripts[@]}"}; do
+    one "$results" "$t"
+done
+count() { cat "$results/$1" 2>/dev/null | wc -l; }
+[ ! -e "$results/failed" ] || echo "failed:" $(cat "$results/failed")
+echo "$(count passed) passed, $(count failed) failed, $(count skipped) skipped"
+[ ! -e "$results/failed" ] && [ $(($(count passed) + $(count skipped))) -gt 0 ]

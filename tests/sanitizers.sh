@@ -30,9 +30,9 @@ one() {
 export -f one
 export reports
 
-# sanitized SANITIZE TEST...: build and run them, as many at once as there are processors
-sanitized() {
-    local sanitize=$1 build=build/gcc-${1//,/-} t round
+# built SANITIZE TEST...: build them, and say what is to be run
+built() {
+    local build=build/gcc-${1//,/-} sanitize=$1 t
     local -a tests=()
     shift
     for t; do
@@ -40,13 +40,13 @@ sanitized() {
     done
     [ ${#tests[@]} -gt 0 ] || return 0
     make -j"$jobs" --no-print-directory CC=gcc SANITIZE="$sanitize" "${tests[@]/#/$build/}" >build/log/sanitize.log 2>&1 ||
-        { tail -n 20 build/log/sanitize.log; return 1; }
-    for ((round = 1; round <= ${ROUNDS:-1}; round++)); do
-        printf '%s\n' "${tests[@]}" | xargs -P "$jobs" -I{} bash -c "one $build {} $round" || return 1
-    done
+        { tail -n 20 build/log/sanitize.log >&2; return 1; }
+    printf "$build %s\n" "${tests[@]}"
 }
 
-all=$(cd tests && ls test-*.c | sed 's/\.c$//')
-# The long ones first, so that none is left at the end by itself.
-others=$(printf '%s\n' $all | grep -vxF "$(printf '%s\n' $threaded)")
-sanitized address,undefined $threaded $others && sanitized thread $threaded
+threads=$(built thread $threaded) && memory=$(built address,undefined $(cd tests && ls test-*.c | sed 's/\.c$//')) || exit 1
+# Most of them wait: twice as many at once as there are processors.  By name, so that no long one is left for the end.
+for ((round = 1; round <= ${ROUNDS:-1}; round++)); do
+    printf '%s\n' "$memory" "$threads" | grep . | sort -k 2 |
+        xargs -P $((2 * jobs)) -L 1 bash -c "one \"\$@\" $round" - || exit 1
+done
