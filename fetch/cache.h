@@ -22,7 +22,7 @@
 
 #define NX_CACHE_LIMIT_DEFAULT (UINT64_C(10) << 30) /* bytes of segments */
 
-#define NX_CACHE_QUEUE_MAX (UINT64_C(48) << 20) /* bytes that wait to be written */
+#define NX_CACHE_QUEUE_MAX (UINT64_C(32) << 20) /* bytes that wait to be written */
 
 struct nx_cache;
 

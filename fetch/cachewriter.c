@@ -57,6 +57,7 @@ struct nx_cachewriter {
     int64_t batch_due;       /* under lock: of the batch's first item */
     size_t items;            /* under lock: in queue and batch */
     uint64_t queued_bytes;   /* under lock */
+    uint64_t awaited;        /* under lock: somebody waits until fewer are queued; 0: nobody */
     bool flush;              /* under lock: somebody waits until all is recorded */
     bool slow_told;          /* under lock */
     bool failed;             /* under lock: nothing is written any more */
@@ -90,8 +91,9 @@ static void enqueue(struct nx_cachewriter *writer, struct item *item)
         nx_map_insert(map, &item->node);
     writer->queued_bytes += item->bytes ? item->bytes->len : 0;
     writer->items++;
+    if (TAILQ_EMPTY(&writer->queue)) /* else the thread has not stopped for lack of work */
+        pthread_cond_signal(&writer->work);
     TAILQ_INSERT_TAIL(&writer->queue, item, link);
-    pthread_cond_signal(&writer->work);
 }
 
 /* It has left its list.  Under lock. */
@@ -100,9 +102,19 @@ static void done_with(struct nx_cachewriter *writer, struct item *item)
     struct nx_map *map = map_of(writer, item->kind);
     if (map)
         nx_map_remove(map, &item->node);
-    writer->items--;
     free_item(item);
-    pthread_cond_broadcast(&writer->progress);
+    if (--writer->items == 0)
+        pthread_cond_broadcast(&writer->progress);
+}
+
+/* Who waits for room in the queue is not woken for each item.  Under lock. */
+static void note_queued(struct nx_cachewriter *writer, uint64_t bytes)
+{
+    writer->queued_bytes = bytes;
+    if (bytes < writer->awaited) {
+        writer->awaited = 0;
+        pthread_cond_broadcast(&writer->progress);
+    }
 }
 
 static void drop_all(struct nx_cachewriter *writer, struct items *list) /* under lock */
@@ -358,7 +370,7 @@ static void leave_queue(struct nx_cachewriter *writer, struct item *item, bool t
 {
     TAILQ_REMOVE(&writer->queue, item, link);
     if (item->bytes) {
-        writer->queued_bytes -= item->bytes->len;
+        note_queued(writer, writer->queued_bytes - item->bytes->len);
         nx_bytes_unref(NX_STEAL(item->bytes));
     }
     if (!to_batch) {
@@ -370,7 +382,6 @@ static void leave_queue(struct nx_cachewriter *writer, struct item *item, bool t
     if (item->kind == HEAD) /* a start's first: without it all that follows is found only online */
         writer->batch_due = nx_now_ms();
     TAILQ_INSERT_TAIL(&writer->batch, item, link);
-    pthread_cond_broadcast(&writer->progress);
 }
 
 static int take_item(struct nx_cachewriter *writer, struct item *item, struct nx_error *err)
@@ -486,8 +497,11 @@ bool nx_cachewriter_is_alive(struct nx_cachewriter *writer)
 int nx_cachewriter_wait_below(struct nx_cachewriter *writer, uint64_t bytes, struct nx_error *err)
 {
     pthread_mutex_lock(&writer->lock);
-    while (writer->queued_bytes >= bytes && !writer->failed)
+    while (writer->queued_bytes >= bytes && !writer->failed) {
+        if (writer->awaited < bytes)
+            writer->awaited = bytes;
         pthread_cond_wait(&writer->progress, &writer->lock);
+    }
     int r = result(writer, err);
     pthread_mutex_unlock(&writer->lock);
     return r;

@@ -50,8 +50,9 @@ enum nx_go {
 
 /* Counters since the start of this nxfetch; times in seconds since then, negative if not yet. */
 struct nx_image_stats {
-    uint64_t reads;          /* read requests answered */
-    uint64_t read_bytes;     /* bytes handed out */
+    uint64_t reads;      /* read requests answered */
+    uint64_t read_bytes; /* bytes handed out */
+    uint64_t waited_ms; /* sum of the times that reads took for which something had to be fetched */
     uint64_t chunks_fetched; /* from the network or the local package */
     uint64_t cache_hits;     /* chunks found in the cache */
     uint64_t bytes;          /* stored bytes of chunks fetched */

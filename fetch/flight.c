@@ -72,11 +72,13 @@ struct nx_flights {
     unsigned n_workers;
 
     pthread_mutex_t lock;
-    pthread_cond_t arrival;         /* the list of arrivals has grown */
-    pthread_cond_t landing;         /* a flight is done */
-    struct nx_map map;              /* under lock */
-    TAILQ_HEAD(, batch) arrived;    /* under lock; the urgent first */
-    uint64_t bytes;                 /* under lock: of all flights in the map */
+    pthread_cond_t arrival;      /* the list of arrivals has grown */
+    pthread_cond_t landing;      /* a flight is done */
+    pthread_cond_t emptying;     /* fewer than `awaited` bytes are on their way */
+    struct nx_map map;           /* under lock */
+    TAILQ_HEAD(, batch) arrived; /* under lock; the urgent first */
+    uint64_t bytes;              /* under lock: of all flights in the map */
+    uint64_t awaited;            /* under lock: somebody waits until there are fewer; 0: nobody */
     struct nx_error background_err; /* under lock: why one that nobody waits for has failed */
     uint64_t told_wrong; /* under lock: mirrors, by bit, whose wrong bytes the user has heard of */
     bool stopping;       /* under lock */
@@ -119,6 +121,11 @@ static void remove_flight(struct nx_flights *flights, struct flight *flight)
 {
     nx_map_remove(&flights->map, &flight->node);
     flights->bytes -= flight->blob.size;
+    if (flights->bytes <
+        flights->awaited) { /* not for each one: who waits would wake up as often */
+        flights->awaited = 0;
+        pthread_cond_broadcast(&flights->emptying);
+    }
     unref(flight);
 }
 
@@ -487,8 +494,11 @@ bool nx_flights_has(struct nx_flights *flights, const struct nx_digest *digest)
 int nx_flights_wait_below(struct nx_flights *flights, uint64_t bytes, struct nx_error *err)
 {
     pthread_mutex_lock(&flights->lock);
-    while (flights->bytes >= bytes && !flights->stopping)
-        pthread_cond_wait(&flights->landing, &flights->lock);
+    while (flights->bytes >= bytes && !flights->stopping) {
+        if (flights->awaited < bytes)
+            flights->awaited = bytes;
+        pthread_cond_wait(&flights->emptying, &flights->lock);
+    }
     struct nx_error failure = flights->background_err;
     flights->background_err = (struct nx_error)NX_ERROR_INIT;
     if (flights->stopping)
@@ -604,7 +614,6 @@ static void keep(struct nx_flights *flights, struct flight *flight)
     flights->landed(&flight->blob, flight->bytes, false, flights->opaque);
     pthread_mutex_lock(&flights->lock);
     remove_flight(flights, flight);
-    pthread_cond_broadcast(&flights->landing);
     pthread_mutex_unlock(&flights->lock);
 }
 
@@ -656,6 +665,7 @@ int nx_flights_new(struct nx_transport *transport, struct nx_report *report,
     pthread_mutex_init(&flights->lock, NULL);
     pthread_cond_init(&flights->arrival, NULL);
     pthread_cond_init(&flights->landing, NULL);
+    pthread_cond_init(&flights->emptying, NULL);
     TAILQ_INIT(&flights->arrived);
     flights->transport = transport;
     flights->report = report;
@@ -678,6 +688,7 @@ void nx_flights_stop(struct nx_flights *flights)
     flights->stopping = true;
     pthread_cond_broadcast(&flights->arrival);
     pthread_cond_broadcast(&flights->landing);
+    pthread_cond_broadcast(&flights->emptying);
     pthread_mutex_unlock(&flights->lock);
     while (flights->n_workers > 0)
         pthread_join(flights->workers[--flights->n_workers], NULL);
@@ -690,6 +701,7 @@ void nx_flights_free(struct nx_flights *flights)
     nx_flights_stop(flights);
     nx_map_release(&flights->map);
     pthread_cond_destroy(&flights->landing);
+    pthread_cond_destroy(&flights->emptying);
     pthread_cond_destroy(&flights->arrival);
     pthread_mutex_destroy(&flights->lock);
     free(flights);

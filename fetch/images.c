@@ -253,9 +253,13 @@ static int read_piece(struct nx_images *images, unsigned image, struct span *spa
     uint64_t ahead = note_read(images, image, span->offset, end - span->offset, missing);
     if (ahead)
         want_ahead(images, &leaf, image, end, ahead);
+    int64_t begun = nx_now_ms();
     for (unsigned i = 0; i < piece.count; i++)
         if (copy_chunk(images, &piece, i, span, err) < 0)
             return -1;
+    if (missing)
+        nx_report_add(images->report, &images->report->stats.images[image].waited_ms,
+                      (uint64_t)(nx_now_ms() - begun));
     return 0;
 }
 

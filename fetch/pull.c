@@ -27,10 +27,11 @@ static void show_progress(const struct gather *gather)
     nx_report_set(report, &report->stats.have_bytes, (uint64_t)(share * (double)total));
 }
 
-/* Do not fetch faster than the cache's disk takes it. */
+/* Do not fetch faster than the cache's disk takes it: there must be room for what is on its way, or it is not kept. */
 static int wait_for_cache(const struct nx_pull_options *options, struct nx_error *err)
 {
-    return nx_cache_wait_below(options->cache, NX_CACHE_QUEUE_MAX / 2, err);
+    return nx_cache_wait_below(
+        options->cache, NX_CACHE_QUEUE_MAX - options->window - 2 * options->request_max, err);
 }
 
 static int send_off(struct gather *gather, struct nx_error *err)

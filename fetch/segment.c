@@ -176,14 +176,30 @@ static void put_header(uint8_t header[static NX_SEGMENT_HEADER], const struct nx
     memcpy(header + 8, digest->bytes, NX_DIGEST_SIZE);
 }
 
+/* With one call, unless the disk takes a part only: then that is gone on with, or says why. */
+static int write_both(const struct nx_segment *segment, uint8_t header[static NX_SEGMENT_HEADER],
+                      const void *data, uint32_t size, struct nx_error *err)
+{
+    struct iovec parts[] = { { header, NX_SEGMENT_HEADER }, { (void *)data, size } };
+    uint64_t at = segment->size;
+    ssize_t r = pwritev(segment->fd, parts, 2, (off_t)at);
+    size_t written = r < 0 ? 0 : (size_t)r;
+    for (int i = 0; i < 2; at += parts[i++].iov_len) {
+        size_t done = written < parts[i].iov_len ? written : parts[i].iov_len;
+        written -= done;
+        if (nx_pwrite_full(segment->fd, (const uint8_t *)parts[i].iov_base + done,
+                           parts[i].iov_len - done, at + done, "the cache's segment", err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int nx_segment_append(struct nx_segment *segment, const struct nx_digest *digest, const void *data,
                       uint32_t size, uint64_t *ret_offset, struct nx_error *err)
 {
     uint8_t header[NX_SEGMENT_HEADER];
     put_header(header, digest, size);
-    const char *name = "the cache's segment";
-    if (nx_pwrite_full(segment->fd, header, sizeof(header), segment->size, name, err) < 0 ||
-        nx_pwrite_full(segment->fd, data, size, segment->size + sizeof(header), name, err) < 0) {
+    if (write_both(segment, header, data, size, err) < 0) {
         if (ftruncate(segment->fd, (off_t)segment->size) < 0) {
             /* Then a header without its bytes stays behind: the walk ends there. */
         }

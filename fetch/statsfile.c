@@ -21,10 +21,11 @@ static json_t *seconds(double value)
 
 static json_t *image_json(const struct nx_image *image, const struct nx_image_stats *stats)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "size", number(image->size),
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "size", number(image->size),
                      "chunks_fetched", number(stats->chunks_fetched), "cache_hits",
                      number(stats->cache_hits), "bytes", number(stats->bytes), "reads",
-                     number(stats->reads), "read_bytes", number(stats->read_bytes));
+                     number(stats->reads), "read_bytes", number(stats->read_bytes), "waited",
+                     json_real((double)stats->waited_ms / 1000));
 }
 
 static json_t *images_json(const struct nx_stats *stats, const struct nx_manifest *manifest)
