@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Threads: THREADS workers, each of which takes a request from the kernel and answers it before
- * the next, so that so many reads may wait for the network at a time.  We do not use libfuse's own
+ * the next, so that so many reads may wait for the network at a time.  One of them at a time waits for
+ * the kernel: if all did, each request would wake all.  We do not use libfuse's own
  * loop since it ends only by a signal.  `shown` is set once, with release order, and
  * what it points to does not change.
  */
@@ -33,7 +34,8 @@ struct shown {
 struct nx_fuse {
     struct fuse_session *session;
     struct nx_report *report;
-    int stop_fd; /* an eventfd: readable once the threads must end */
+    int stop_fd;          /* an eventfd: readable once the threads must end */
+    pthread_mutex_t turn; /* whose it is takes the next request */
     pthread_t threads[THREADS];
     unsigned n_threads;
     time_t started;
@@ -267,19 +269,26 @@ static bool wait_for_request(struct nx_fuse *fuse)
     return !pfds[1].revents && !(pfds[0].revents & (POLLERR | POLLHUP | POLLNVAL));
 }
 
+/* False: the session has ended. */
+static bool take_request(struct nx_fuse *fuse, struct fuse_buf *buf)
+{
+    int r = -EAGAIN;
+    pthread_mutex_lock(&fuse->turn);
+    while (!fuse_session_exited(fuse->session) && (r == -EAGAIN || r == -EINTR)) {
+        r = fuse_session_receive_buf(fuse->session, buf);
+        if (r == -EAGAIN && !wait_for_request(fuse))
+            r = 0;
+    }
+    pthread_mutex_unlock(&fuse->turn);
+    return r > 0; /* else it was unmounted */
+}
+
 static void *serve(void *opaque)
 {
     struct nx_fuse *fuse = opaque;
     struct fuse_buf buf = { .mem = NULL };
-    while (!fuse_session_exited(fuse->session) && wait_for_request(fuse)) {
-        /* Not blocking: another thread may have been quicker. */
-        int r = fuse_session_receive_buf(fuse->session, &buf);
-        if (r == -EINTR || r == -EAGAIN)
-            continue;
-        if (r <= 0)
-            break; /* unmounted */
+    while (take_request(fuse, &buf))
         fuse_session_process_buf(fuse->session, &buf);
-    }
     free(buf.mem);
     return NULL;
 }
@@ -321,6 +330,7 @@ int nx_fuse_start(int fd, struct nx_report *report, struct nx_fuse **ret_fuse, s
     }
     fuse->report = report;
     fuse->started = time(NULL);
+    pthread_mutex_init(&fuse->turn, NULL);
     fuse->stop_fd = eventfd(0, EFD_CLOEXEC);
     char *argv[] = { (char *)"nxfetch", NULL };
     struct fuse_args args = FUSE_ARGS_INIT(1, argv);
@@ -355,5 +365,6 @@ void nx_fuse_stop(struct nx_fuse *fuse)
         fuse_session_destroy(fuse->session); /* closes fd; the mount is the launcher's to remove */
     if (fuse->stop_fd >= 0)
         close(fuse->stop_fd);
+    pthread_mutex_destroy(&fuse->turn);
     free(fuse);
 }
