@@ -604,12 +604,18 @@ static attempt_fn *const attempts[] = {
     record,   device_state,   migration,  write_package, sign_package,
 };
 
+/* It ends the process when it has no memory for a name: "Fatal Internal Error in libarchive: Out of memory". */
+static bool uses_libarchive(attempt_fn *attempt)
+{
+    return attempt == parse_head || attempt == read_head || attempt == write_package ||
+           attempt == sign_package;
+}
+
 START_TEST(formats)
 {
     make_package();
     make_stream();
-    /* libarchive's writer ends the process when it has no memory for a name. */
-    check_attempts(attempts[_i], attempts[_i] == write_package || attempts[_i] == sign_package);
+    check_attempts(attempts[_i], uses_libarchive(attempts[_i]));
 }
 END_TEST
 
