@@ -174,8 +174,10 @@ fuzz-programs: $(FUZZ_PROGRAMS:%=$(B)/%)
 
 bench:
 	@$(MAKE) --no-print-directory deps
-	@$(MAKE) --no-print-directory all
-	@BUILD=$(B) bash tests/bench/run.sh $(T)
+	@$(MAKE) --no-print-directory bench-run
+.PHONY: bench-run
+bench-run: all $(patsubst %,$(B)/%,$(filter tools/%,$(TEST_PROGRAMS)))
+	@BUILD=$(B) QUICK=$(QUICK) bash tests/bench/run.sh $(T)
 
 SERVER_CONFIGS := nginx apache lighttpd caddy
 install: all
@@ -198,7 +200,7 @@ help:
 	@echo 'make check-all   the same with the tests that need many minutes'
 	@echo 'make install     into PREFIX (/usr/local), below DESTDIR; make uninstall removes it'
 	@echo 'make check-sanitizers  build the unit tests with ASan, UBSan and TSan, and run them (T=NAME)'
-	@echo 'make bench       measure against peers (T=NAME for one)'
+	@echo 'make bench       measure against peers, up to 40 minutes (T=NAME for one; QUICK=1: 5 minutes)'
 	@echo 'make fuzz        fuzz the parsers for a few seconds each (T=NAME, SECONDS=N); make fuzz-corpus keeps what it found new'
 	@echo 'make format      format the sources; check-format, check-headers, check-layers, analyze: what CI checks'
 	@echo 'variables:       V=1  DEVELOPER=1 (-Werror)  SANITIZE=address,undefined  CC=clang'

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Install the Debian packages that building, the demo and the tests need; quick when they are there.
+# Install the Debian packages that building, the demo and the tests need, or those that the file $1 names; quick when
+# they are there.
 set -eu
-packages=$(sed 's/#.*//' "$(dirname "$0")/debian-packages")
+packages=$(sed 's/#.*//' "${1:-$(dirname "$0")/debian-packages}")
 missing=
 for p in $packages; do
     dpkg-query -W -f '${Status}\n' "$p" 2>/dev/null | grep -q '^install ok installed$' || missing="$missing $p"

@@ -14,7 +14,7 @@ qemu_img() { seconds qemu-img convert -c -O qcow2 -o compression_type=zstd "$dis
 pairs nxpack qemu_img || exit
 row 'packing the Debian disk: seconds' "$MEDIAN_A" "$MEDIAN_B" "$RATIO"
 ours=$(stat -c %s "$work/out.nxpk") theirs=$(stat -c %s "$work/out.qcow2")
-row 'packing the Debian disk: bytes' "$ours" "$theirs" "$(awk -v a="$ours" -v b="$theirs" 'BEGIN { printf "%.3f", a / b }')"
+row 'packing the Debian disk: bytes' "$ours" "$theirs" "$(ratio "$ours" "$theirs")"
 /usr/bin/env time -f '%M' -o "$work/rss" "$BUILD/nxpack" -q "$GUEST/domain.xml" "$work/out.nxpk" 2>/dev/null &&
     row 'nxpack: peak memory, KiB' "$(tail -n 1 "$work/rss")" '' ''
 exit 0

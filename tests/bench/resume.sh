@@ -13,7 +13,7 @@ server=$SERVER_PORT
 
 answered() {
     "$BUILD/tools/guest-talk" -i 50 -o "$TRANSCRIPT" -p "$FETCH_PID" "$SERIAL" 60 'poke:# ' || return
-    awk -v a="$BOOT_START" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f\n", b - a }'
+    since "$BOOT_START"
     halt
 }
 
@@ -44,7 +44,7 @@ for name in debian-saved debian-saved-2g; do
     bytes=$(stat_of .bytes) requests=$(stat_of .requests)
     halt
     row '  bytes then, and of the save' "$bytes" "$(stat -c %s "$GUEST"/*.save)" \
-        "$(awk -v a="$bytes" -v b="$(stat -c %s "$GUEST"/*.save)" 'BEGIN { printf "%.3f", a / b }')"
+        "$(ratio "$bytes" "$(stat -c %s "$GUEST"/*.save)")"
     row '  requests' "$requests" '' ''
     [ $name = debian-saved ] || continue
     for kind in xz zstd; do

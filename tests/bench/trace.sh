@@ -1,0 +1,173 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# A cold boot of Debian over slow links, as a replay of its reads (record.sh, tests/tools/replay.c): what it takes longer than
+# from the qcow2 on the local disk, by nxfetch and by its peers; from the start of the programs to the login prompt.
+#
+#     LINKS='100M/40 20M/100' SYSTEMS='ours trained' RUNS=3 tests/bench/run.sh trace
+#
+# A link is RATE/ROUND TRIP: local, 1G/2, 100M/40, 20M/100 (bit/s, ms).  On 100M/40 there are RUNS runs of each system in
+# turn, on the others OTHER_RUNS; beside each one the replay on the local qcow2 goes on at the same time, so that both
+# have the same noise, and what counts is the difference.  Servers and caches are new in each run; the page cache
+# of the server's files is warm.  Requests and bytes of bodies are those of nginx's access log until the login prompt.
+. tests/lib/http.sh
+. tests/lib/relay.sh
+. tests/lib/guests.sh
+. tests/lib/qemu.sh
+. tests/bench/lib.sh
+TRACE=${TRACE:-build/guests/debian/trace}
+SYSTEMS=${SYSTEMS:-ours trained qcow2 raw nbdkit download}
+LINKS=${LINKS:-$([ -n "${QUICK:-}" ] && echo 100M/40 || echo 100M/40 local 1G/2 20M/100)}
+
+package debian >&2 || exit
+[ -s "$TRACE" ] || bash tests/bench/record.sh >&2 || exit
+raw=$(debian_raw) || exit
+qcow2=$PWD/build/bench/debian-zstd.qcow2
+[ -s "$qcow2" ] || qemu-img convert -c -O qcow2 -o compression_type=zstd "$raw" "$qcow2" || exit
+trained=$(trained_package) || exit
+publish "$PACKAGE" "$trained" "$qcow2" "$raw"
+cat "$WORK"/www/* "$GUEST/disk.qcow2" >/dev/null
+
+# ---- the systems: each takes DIR, a folder of its own, and sets TARGET, which the replay reads ----
+
+# storage_daemon NAME BLOCKDEV...: QEMU's block layer without its machine; the last node is n0.
+storage_daemon() {
+    local dir=$1 options=() node
+    shift
+    for node in "$@"; do options+=(--blockdev "$node,read-only=on"); done
+    qemu-storage-daemon --daemonize --pidfile "$dir/daemon.pid" "${options[@]}" \
+        --nbd-server "addr.type=unix,addr.path=$dir/nbd,max-connections=0" --export type=nbd,id=e0,node-name=n0,name= >&2 || return
+    TARGET=nbd+unix:///?socket=$dir/nbd
+}
+
+start_local() { storage_daemon "$1" "driver=file,node-name=f0,filename=$GUEST/disk.qcow2" "driver=qcow2,node-name=n0,file=f0"; }
+
+start_mounted() { # DIR PACKAGE
+    mkdir "$1/mount" && mkfifo "$1/ready"
+    XDG_CACHE_HOME=$1/cache "$BUILD/nxfetch" mount --no-complete --trust "$TRUST" --stats "$1/stats.json" --ready-fd 3 \
+        "$URL_BASE/${2##*/}" "$1/mount" 3>"$1/ready" >"$1/nxfetch.log" 2>&1 </dev/null &
+    echo $! >"$1/nxfetch.pid"
+    read -r <"$1/ready" || { cat "$1/nxfetch.log" >&2; return 1; }
+    TARGET=$1/mount/disk0
+    [ -e "$TARGET" ] || TARGET=$(find "$1/mount" -type f)
+}
+start_ours() { start_mounted "$1" "$PACKAGE"; }
+start_trained() { start_mounted "$1" "$trained"; }
+
+# With time for a slow line: QEMU itself gives up after 5 s.
+http_node() { echo "driver=http,node-name=$1,url=$URL_BASE/${2##*/},timeout=60"; }
+start_raw() { storage_daemon "$1" "$(http_node h0 "$raw")" driver=raw,node-name=n0,file=h0; }
+start_qcow2() { storage_daemon "$1" "$(http_node h0 "$qcow2")" driver=qcow2,node-name=n0,file=h0; }
+
+start_nbdkit() {
+    TMPDIR=$1 nbdkit -r -U "$1/curl" -P "$1/nbdkit.pid" --filter=readahead --filter=cache --filter=retry \
+        curl "$URL_BASE/${raw##*/}" cache-on-read=true >&2 || return
+    storage_daemon "$1" "driver=nbd,node-name=n0,server.type=unix,server.path=$1/curl"
+}
+
+start_download() {
+    curl -sSf -o "$1/disk.qcow2" "$URL_BASE/${qcow2##*/}" &&
+        storage_daemon "$1" "driver=file,node-name=f0,filename=$1/disk.qcow2" driver=qcow2,node-name=n0,file=f0
+}
+
+# End what was started in DIR.
+stop() {
+    local file pid
+    for file in nxfetch daemon nbdkit; do
+        pid=$(cat "$1/$file.pid" 2>/dev/null) || continue
+        kill -TERM "$pid" 2>/dev/null
+        timeout 20 tail -s 0.05 --pid="$pid" -f /dev/null || die "$file does not end"
+    done
+    rm -rf "$1"
+}
+
+# ---- a run ----
+
+# run SYSTEM: seconds to the login prompt on stdout.
+run() {
+    local dir start=$EPOCHREALTIME
+    dir=$(mktemp -d "$WORK/$1.XXXXXX")
+    "start_$1" "$dir" && "$BUILD/tools/replay" -c "$raw" "$TRACE" "$TARGET" >"$WORK/$1.json" && since "$start" || return
+    [ ! -s "$dir/stats.json" ] || cp "$dir/stats.json" "$WORK/$1.stats"
+    stop "$dir" >&2
+}
+
+start_link() { # RATE/ROUND TRIP
+    start_nginx "$WORK/www" || return
+    NGINX_PID=$SERVER_PID NGINX_LOG=$SERVER_ACCESS_LOG
+    case $1 in
+    local) RELAY_PID= ;;
+    *) start_relay -r "$(numfmt --from=si "${1%/*}" | awk '{ print $1 / 8 }')" -d "$(awk -v ms="${1#*/}" 'BEGIN { print ms / 2 }')" ;;
+    esac
+}
+
+# The access log is complete once nginx has ended in order.
+stop_link() {
+    [ -z "$RELAY_PID" ] || stop_server "$RELAY_PID"
+    kill -QUIT "$NGINX_PID" && wait "$NGINX_PID"
+    HTTP_PIDS=()
+}
+
+figures() { echo "$WORK/${1/\//-}.$2"; }
+
+# measure LINK SYSTEM: one more line in its figures: seconds added, bytes, requests.
+measure() {
+    local ours local_pid
+    start_link "$1" || return
+    run local >"$WORK/local.seconds" &
+    local_pid=$!
+    ours=$(run "$2") && wait $local_pid || return
+    stop_link
+    awk -v ours="$ours" -v beside="$(cat "$WORK/local.seconds")" '{ bytes += $10 }
+        END { printf "%.2f %.0f %d\n", ours - beside, bytes, NR }' "$NGINX_LOG" >>"$(figures "$1" "$2")" || return
+    echo "$1 $2: $ours s, local $(cat "$WORK/local.seconds") s: $(tail -n 1 "$(figures "$1" "$2")"); $(cat "$WORK/$2.json")" >&2
+}
+
+# of LINK SYSTEM COLUMN: the median of what was measured: 1 seconds added, 2 bytes, 3 requests; nothing if nothing was
+of() {
+    local all
+    [ -s "$(figures "$1" "$2")" ] && all=$(cut -d ' ' -f "$3" "$(figures "$1" "$2")") || return 0
+    if [ "$3" = 1 ]; then median <<<"$all"; else median <<<"$all" | cut -d . -f 1; fi
+}
+
+declare -A CALLED=([ours]='nxfetch, untrained' [trained]='nxfetch, trained' [qcow2]='QEMU http, zstd qcow2' [raw]='QEMU http, raw'
+    [nbdkit]='nbdkit curl, raw' [download]='download, then boot')
+
+report() { # LINK
+    local system best link=$1
+    for system in $SYSTEMS; do
+        case $system in
+        ours | trained) columns() { row "$1" "$2" '' ''; } ;;
+        *) columns() { row "$1" '' "$2" ''; } ;;
+        esac
+        columns "$link ${CALLED[$system]}: seconds added" "$(of "$link" $system 1)"
+        columns '  bytes' "$(of "$link" $system 2)"
+        columns '  requests' "$(of "$link" $system 3)"
+    done
+    best=$(for system in qcow2 raw nbdkit download; do of "$link" $system 1; done | sort -n | head -n 1)
+    against_best ours 0.5
+    against_best trained 0.2
+    [ "$link" = 100M/40 ] && [ -n "$(of "$link" trained 1)" ] || return 0
+    row "$link nxfetch, trained: seconds, of one" "$(of "$link" trained 1)" 1 "$(of "$link" trained 1)" 1
+    local bytes boot_set
+    bytes=$(of "$link" trained 2) boot_set=$(jq .boot_bytes "$WORK/trained.stats")
+    row "$link nxfetch, trained: bytes, of the boot set" "$bytes" "$boot_set" "$(ratio "$bytes" "$boot_set")" 1.1
+}
+
+against_best() { # SYSTEM LIMIT: it holds on one link
+    local ours limit=$2
+    ours=$(of "$link" "$1" 1)
+    [ "$link" = 100M/40 ] || limit=
+    [ -z "$best" ] || [ -z "$ours" ] ||
+        row "$link ${CALLED[$1]}: of the best peer's" "$ours" "$best" "$(ratio "$ours" "$best")" "$limit"
+}
+
+for link in $LINKS; do
+    runs=${OTHER_RUNS:-1}
+    [ "$link" != 100M/40 ] || runs=$RUNS
+    for ((n = 0; n < runs; n++)); do
+        for system in $SYSTEMS; do
+            measure "$link" "$system" || die "$link $system"
+        done
+    done
+    report "$link"
+done
