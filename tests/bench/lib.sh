@@ -2,7 +2,7 @@
 # What the benchmarks share.  Sourced by bash with the tree's root as its working directory.
 # Machines are noisy: commands are run in pairs, one of each in turn, and what counts is the median of the ratios.
 
-RUNS=${RUNS:-5}
+RUNS=${RUNS:-$([ -n "${QUICK:-}" ] && echo 1 || echo 5)}
 
 # seconds COMMAND...: wall-clock seconds of a command on stdout; its own output goes to stderr.
 seconds() {
@@ -21,10 +21,10 @@ ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.3f\n", a / b }';
 median() { sort -n | awk '{ v[NR] = $1 } END { printf "%.2f\n", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
 
 # pairs A B: run the functions A and B (each prints a figure) RUNS times in turn, after one run of each that does not
-# count.  Sets MEDIAN_A, MEDIAN_B and RATIO, the median of A/B.
+# count (without QUICK).  Sets MEDIAN_A, MEDIAN_B and RATIO, the median of A/B.
 pairs() {
     local i a b as=() bs=() ratios=()
-    "$1" >/dev/null && "$2" >/dev/null || return
+    [ -n "${QUICK:-}" ] || { "$1" >/dev/null && "$2" >/dev/null; } || return
     for ((i = 0; i < RUNS; i++)); do
         a=$("$1") && b=$("$2") || return
         as+=("$a") bs+=("$b")
