@@ -2,11 +2,9 @@
 # SPDX-License-Identifier: MIT
 # All benchmarks, or those whose name contains $1, as rows of a table: ours, the peer's, the ratio, and whether it is what
 # was to be reached.  At most 40 minutes, with QUICK=1 5, once the guests are made.
-#   RUNS=5 BOOT_RUNS=3 tests/bench/run.sh [pack|boot|resume|trace]
+#   RUNS=5 BOOT_RUNS=3 tests/bench/run.sh [pack|boot|resume|trace|update|pull|growth]
 cd "$(dirname "$0")/../.." || exit
 export BUILD=${BUILD:-build/gcc} QUICK=${QUICK:-}
-[ -z "$QUICK" ] || export RUNS=${RUNS:-1} BOOT_RUNS=${BOOT_RUNS:-1}
-. tests/bench/lib.sh
 sh tests/deps.sh tests/bench/debian-packages >&2 || exit
 mkdir -p build/bench
 table=build/bench/table
@@ -16,7 +14,7 @@ table=build/bench/table
     echo "| --- | ---: | ---: | ---: | --- |"
 } | tee $table
 status=0
-for bench in pack boot resume trace; do
+for bench in pack update pull growth trace resume boot; do
     case $bench in *"${1:-}"*) bash "tests/bench/$bench.sh" 2>"build/bench-$bench.log" | tee -a $table
         [ "${PIPESTATUS[0]}" = 0 ] || {
             echo "bench: $bench failed: build/bench-$bench.log" >&2
