@@ -126,6 +126,28 @@ unsigned nx_index_page_next(const void *page, unsigned slot)
     return slot;
 }
 
+void nx_index_bound_start(struct nx_index_bound *bound, uint64_t chunks_of_image)
+{
+    *bound = (struct nx_index_bound){ .bytes = NX_INDEX_HEADER,
+                                      .levels = nx_index_levels(chunks_of_image) };
+}
+
+/* Each child costs its entry, and each that is a page its header. */
+void nx_index_bound_add(struct nx_index_bound *bound, uint64_t first, uint64_t last)
+{
+    for (unsigned n = 0; n < bound->levels;
+         n++, first /= NX_INDEX_FANOUT, last /= NX_INDEX_FANOUT) {
+        if (first < bound->next[n])
+            first = bound->next[n];
+        if (first > last)
+            break;
+        uint64_t count = last - first + 1;
+        bound->next[n] = last + 1;
+        bound->bytes += count * (NX_INDEX_ENTRY + (n ? NX_INDEX_HEADER : 0));
+        bound->chunks += n ? 0 : count;
+    }
+}
+
 void nx_index_page_start(struct nx_index_page *page, unsigned level)
 {
     page->level = level;

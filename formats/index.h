@@ -67,6 +67,19 @@ bool nx_index_page_get(const void *page, unsigned slot, struct nx_index_entry *r
 /* The first child present at or after slot, or NX_INDEX_FANOUT. */
 unsigned nx_index_page_next(const void *page, unsigned slot);
 
+/* The most bytes that an index can need whose chunks lie in certain runs. */
+struct nx_index_bound {
+    uint64_t bytes;
+    uint64_t chunks;
+    unsigned levels;
+    uint64_t next
+        [NX_INDEX_LEVELS_MAX]; /* the first child of the pages of this level that is not counted yet */
+};
+
+void nx_index_bound_start(struct nx_index_bound *bound, uint64_t chunks_of_image);
+/* Chunks first to last may be there.  Runs come in ascending order; they may overlap. */
+void nx_index_bound_add(struct nx_index_bound *bound, uint64_t first, uint64_t last);
+
 /* A page that is being written. */
 struct nx_index_page {
     unsigned level;

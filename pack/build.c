@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Two passes.  The first reads each image once, in disk order, into the store; the second
- * lays out the package and copies the stored bytes to their places.
+/* Each image is read once, in disk order, and its chunks are written where they are to stay: behind room for the largest
+ * index that they can have.  Then the head and the index are written before them.  Only where much of that room would
+ * stay unused (images with many zeros that are no holes) are the chunks copied to another file.
  */
 #include "pack/build.h"
 
@@ -35,6 +36,8 @@ struct build {
     struct nx_suspended *suspended; /* NULL, too */
     struct nx_author author;
     struct nx_source *sources[NX_IMAGES_MAX];
+    uint64_t index_max; /* bytes, of all images */
+    uint64_t chunks_at; /* where in out the store's chunks stand */
     struct nx_store store;
     struct nx_layout layout;
     struct nx_manifest *manifest;
@@ -211,7 +214,7 @@ static int add_state(struct build *b, struct nx_error *err)
     return 0;
 }
 
-/* ---- pass 1: images into the store ---- */
+/* ---- images into the store ---- */
 
 /* Note an image whose source is open; *data grows by what is to be read. */
 static int add_image(struct build *b, const char *name, enum nx_image_role role,
@@ -219,14 +222,17 @@ static int add_image(struct build *b, const char *name, enum nx_image_role role,
 {
     unsigned i = b->manifest->n_images;
     uint64_t bytes;
-    if (nx_source_data_size(b->sources[i], &bytes, err) < 0)
+    struct nx_index_bound bound;
+    if (nx_source_measure(b->sources[i], chunk_size, &bytes, &bound, err) < 0)
         return -1;
     *data += bytes;
+    b->index_max += bound.bytes;
     struct nx_image *image = &b->manifest->images[i];
     snprintf(image->name, sizeof image->name, "%s", name);
     image->role = role;
     image->size = nx_source_size(b->sources[i]);
     image->chunk_size = chunk_size;
+    image->chunks = bound.chunks; /* at most */
     if (image->size > NX_IMAGE_SIZE_MAX)
         return nx_fail(err, NX_ERR_FORMAT, "%s: larger than %" PRIu64 " TiB", path,
                        NX_IMAGE_SIZE_MAX >> 40);
@@ -278,7 +284,7 @@ static int ingest_images(struct build *b, uint64_t data, struct nx_error *err)
     return 0;
 }
 
-/* ---- pass 2: the package ---- */
+/* ---- the package ---- */
 
 static int copy_chunks(struct nx_zip_writer *zip, void *opaque, struct nx_error *err)
 {
@@ -286,22 +292,42 @@ static int copy_chunks(struct nx_zip_writer *zip, void *opaque, struct nx_error 
     return nx_output_spool(zip, &b->store.chunks, err);
 }
 
+static void replace_out(struct build *b, struct nx_newfile *file)
+{
+    nx_newfile_release(&b->out);
+    b->out = *file;
+    *file = (struct nx_newfile)NX_NEWFILE_INIT;
+}
+
 static int write_package(struct build *b, struct nx_error *err)
 {
-    const struct nx_output output = {
+    bool fits;
+    NX_AUTO_NEWFILE struct nx_newfile copy = NX_NEWFILE_INIT;
+    struct nx_output output = {
         .file = &b->out,
         .manifest = b->manifest,
         .domain_xml = b->author.domain.xml.data,
         .key = b->options->key,
         .state = b->suspended ? nx_suspended_state(b->suspended) : NULL,
         .layout = &b->layout,
-        .write_chunks = copy_chunks,
         .opaque = b,
+        .chunks = &b->store.chunks,
     };
-    if (nx_layout_make(&b->layout, &b->store.records, NULL, b->manifest, b->out_path, err) < 0)
+    if (nx_spool_flush(&b->store.chunks, err) < 0 ||
+        nx_layout_make(&b->layout, &b->store.records, NULL, b->manifest, b->out_path, err) < 0)
         return -1;
     b->manifest->chunks.size = b->store.chunks.size;
-    return nx_output_write(&output, err);
+    if (nx_output_fit(b->manifest, b->chunks_at, &fits, err) < 0)
+        return -1;
+    if (fits)
+        return nx_output_write(&output, err);
+    output.file = &copy;
+    output.chunks = NULL;
+    output.write_chunks = copy_chunks;
+    if (nx_newfile_open(&copy, b->out_path, 0644, err) < 0 || nx_output_write(&output, err) < 0)
+        return -1;
+    replace_out(b, &copy);
+    return 0;
 }
 
 /* ---- training ---- */
@@ -316,9 +342,7 @@ static int train(struct build *b, struct nx_error *err)
     if (nx_newfile_open(&trained, b->out_path, 0644, err) < 0 ||
         nx_train_layout(b->out.temp, record, b->options->key, &trained, err) < 0)
         return -1;
-    nx_newfile_release(&b->out);
-    b->out = trained;
-    trained = (struct nx_newfile)NX_NEWFILE_INIT;
+    replace_out(b, &trained);
     return 0;
 }
 
@@ -367,7 +391,9 @@ static int build(struct build *b, struct nx_error *err)
         return -1;
     if (b->suspended)
         tell_saved(b);
-    if (open_sources(b, &data, err) < 0 || nx_store_open(&b->store, b->out_path, err) < 0)
+    if (open_sources(b, &data, err) < 0 ||
+        nx_output_reserve(b->manifest, b->index_max, &b->chunks_at, err) < 0 ||
+        nx_store_open(&b->store, b->out.fd, b->chunks_at, b->out_path, err) < 0)
         return -1;
     nx_progress_start("packing", data);
     int ret = ingest_images(b, data, err);

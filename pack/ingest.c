@@ -47,15 +47,21 @@ struct ingest {
     struct nx_hash *content; /* the consumer's */
 };
 
-int nx_source_data_size(struct nx_source *source, uint64_t *ret_size, struct nx_error *err)
+int nx_source_measure(struct nx_source *source, uint32_t chunk_size, uint64_t *ret_size,
+                      struct nx_index_bound *ret_bound, struct nx_error *err)
 {
     struct nx_span run = { 0, 0 };
     uint64_t size = 0;
-    do {
+    nx_index_bound_start(ret_bound, (nx_source_size(source) + chunk_size - 1) / chunk_size);
+    for (;;) {
         if (nx_source_next_data(source, run.offset + run.size, &run, err) < 0)
             return -1;
+        if (run.size == 0)
+            break;
+        nx_index_bound_add(ret_bound, run.offset / chunk_size,
+                           (run.offset + run.size - 1) / chunk_size);
         size += run.size;
-    } while (run.size);
+    }
     *ret_size = size;
     return 0;
 }

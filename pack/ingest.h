@@ -15,8 +15,9 @@ struct nx_ingest_options {
     uint64_t total;     /* which it does not pass, though whole chunks are read */
 };
 
-/* Bytes of source that are not known to be zero. */
-int nx_source_data_size(struct nx_source *source, uint64_t *ret_size, struct nx_error *err);
+/* Bytes of source that are not known to be zero, and what an index over them may need in chunks of this size. */
+int nx_source_measure(struct nx_source *source, uint32_t chunk_size, uint64_t *ret_size,
+                      struct nx_index_bound *ret_bound, struct nx_error *err);
 
 /* Add an image.  Its size and chunk_size are set; chunks and content get filled in. */
 int nx_ingest(struct nx_source *source, struct nx_image *image, struct nx_store *store,

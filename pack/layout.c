@@ -304,3 +304,9 @@ void nx_layout_release(struct nx_layout *layout)
     nx_buffer_release(&layout->upper);
     nx_spool_release(&layout->leaves);
 }
+
+uint64_t nx_layout_size(const struct nx_layout *layout)
+{
+    return layout->hot_upper.len + layout->hot_leaves.size + layout->upper.len +
+           layout->leaves.size;
+}

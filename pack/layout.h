@@ -34,6 +34,9 @@ int nx_layout_make(struct nx_layout *layout, struct nx_spool *records,
                    const char *beside, struct nx_error *err);
 void nx_layout_release(struct nx_layout *layout);
 
+/* Bytes of all pages. */
+uint64_t nx_layout_size(const struct nx_layout *layout);
+
 static inline void nx_auto_layout(struct nx_layout *layout)
 {
     nx_layout_release(layout);

@@ -47,10 +47,25 @@ int nx_spool_open(struct nx_spool *spool, const char *beside, struct nx_error *e
     return 0;
 }
 
-static int flush(struct nx_spool *spool, struct nx_error *err)
+int nx_spool_open_within(struct nx_spool *spool, int fd, uint64_t base, const char *name,
+                         struct nx_error *err)
 {
-    if (nx_pwrite_full(spool->fd, spool->buffer, spool->pending, spool->size - spool->pending,
-                       spool->name, err) < 0)
+    *spool = (struct nx_spool)NX_SPOOL_INIT;
+    spool->base = base;
+    spool->name = strdup(name);
+    spool->buffer = malloc(SPOOL_BUFFER);
+    spool->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (spool->name && spool->buffer && spool->fd >= 0)
+        return 0;
+    nx_fail_errno(err, "%s", name);
+    nx_spool_release(spool);
+    return -1;
+}
+
+int nx_spool_flush(struct nx_spool *spool, struct nx_error *err)
+{
+    if (nx_pwrite_full(spool->fd, spool->buffer, spool->pending,
+                       spool->base + spool->size - spool->pending, spool->name, err) < 0)
         return -1;
     spool->pending = 0;
     return 0;
@@ -58,10 +73,10 @@ static int flush(struct nx_spool *spool, struct nx_error *err)
 
 int nx_spool_add(struct nx_spool *spool, const void *data, size_t len, struct nx_error *err)
 {
-    if (spool->pending + len > SPOOL_BUFFER && flush(spool, err) < 0)
+    if (spool->pending + len > SPOOL_BUFFER && nx_spool_flush(spool, err) < 0)
         return -1;
     if (len > SPOOL_BUFFER) {
-        if (nx_pwrite_full(spool->fd, data, len, spool->size, spool->name, err) < 0)
+        if (nx_pwrite_full(spool->fd, data, len, spool->base + spool->size, spool->name, err) < 0)
             return -1;
     } else {
         memcpy(spool->buffer + spool->pending, data, len);
@@ -74,14 +89,15 @@ int nx_spool_add(struct nx_spool *spool, const void *data, size_t len, struct nx
 int nx_spool_read(struct nx_spool *spool, void *buf, size_t len, uint64_t offset,
                   struct nx_error *err)
 {
-    if (spool->pending && flush(spool, err) < 0)
+    if (spool->pending && nx_spool_flush(spool, err) < 0)
         return -1;
-    return nx_pread_full(spool->fd, buf, len, offset, spool->name, err);
+    return nx_pread_full(spool->fd, buf, len, spool->base + offset, spool->name, err);
 }
 
 void nx_spool_discard(struct nx_spool *spool, uint64_t offset)
 {
-    fallocate(spool->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)offset);
+    fallocate(spool->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+              (off_t)(spool->base + offset));
 }
 
 void nx_spool_release(struct nx_spool *spool)

@@ -3,10 +3,11 @@
 
 #include <string.h>
 
-int nx_store_open(struct nx_store *store, const char *beside, struct nx_error *err)
+int nx_store_open(struct nx_store *store, int fd, uint64_t offset, const char *beside,
+                  struct nx_error *err)
 {
     *store = (struct nx_store)NX_STORE_INIT;
-    if (nx_spool_open(&store->chunks, beside, err) == 0 &&
+    if (nx_spool_open_within(&store->chunks, fd, offset, beside, err) == 0 &&
         nx_spool_open(&store->records, beside, err) == 0 &&
         nx_dedup_new(beside, &store->dedup, err) == 0)
         return 0;

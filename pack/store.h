@@ -25,8 +25,11 @@ struct nx_store {
         .chunks = NX_SPOOL_INIT, .records = NX_SPOOL_INIT \
     }
 
-/* beside: the output's path, in whose directory the temporary files are made. */
-int nx_store_open(struct nx_store *store, const char *beside, struct nx_error *err);
+/* The chunks go into an open file, from offset on; beside: the output's path, in whose directory
+ * temporary files are made for the rest.
+ */
+int nx_store_open(struct nx_store *store, int fd, uint64_t offset, const char *beside,
+                  struct nx_error *err);
 void nx_store_release(struct nx_store *store);
 
 /* Add chunk number of the image that is being added.  content is the digest of its bytes; stored

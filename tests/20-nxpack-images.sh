@@ -116,6 +116,23 @@ ok "pack" "$NXPACK" -q in.xml out.nxpk
 ok "unpack raw" "$NXPACK" unpack -q out.nxpk out
 is "sparse" yes "$([ "$(stat -c %b out/disk0.raw)" -lt $((SIZE / 512 / 2)) ] && echo yes)"
 
+# ---- zeros that are no holes: their room in the index is left unused, or, where that is much, given up ----
+head -c $SIZE /dev/zero >zeros.raw
+dd if=disk.raw of=zeros.raw bs=1M count=1 skip=1 seek=3 conv=notrunc status=none
+domain raw:"$work/zeros.raw" >in.xml
+for chunk in 4K 64K; do
+    rm -rf out
+    ok "zeros, $chunk: pack" "$NXPACK" -q --chunk-size=$chunk in.xml out.nxpk
+    ok "zeros, $chunk: verify" "$NXPACK" verify -q out.nxpk
+    ok "zeros, $chunk: unpack" "$NXPACK" unpack -q out.nxpk out
+    is "zeros, $chunk: content" "$(hash_of zeros.raw)" "$(hash_of out/disk0.raw)"
+    # The pages that 1 MiB or 16 MiB of chunks would need.
+    case $chunk in 4K) at_most=13000 ;; 64K) at_most=12000 ;; esac
+    index=$("$NXPACK" info --json out.nxpk | jq '."index-size"')
+    is "zeros, $chunk: an index of $index bytes" yes "$([ "$index" -le $at_most ] && echo yes)"
+done
+is "zeros: written once, in place" yes "$([ "$index" -gt 5000 ] && echo yes)"
+
 # ---- nothing at all, and 1 TiB of nearly nothing ----
 truncate -s 10M zero.raw
 round "all zero" raw:"$work/zero.raw"

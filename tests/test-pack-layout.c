@@ -4,11 +4,14 @@
  */
 #include "pack/layout.h"
 
+#include <sys/mman.h>
+
 #include "tests/support/main.h"
 
 static struct nx_manifest manifest;
 static struct nx_store store;
 static struct nx_layout layout;
+static struct nx_index_bound bounds[NX_IMAGES_MAX];
 
 /* Deterministic content for chunk number n of an image. */
 static void add_chunk(struct nx_image *image, uint64_t n, uint64_t seed)
@@ -23,6 +26,7 @@ static void add_chunk(struct nx_image *image, uint64_t n, uint64_t seed)
     uint32_t size = 20 + n % 40;
     nx_digest_of(stored, size, &digest);
     nx_assert_ok(nx_store_add(&store, n, &content, stored, size, &digest, &err), err);
+    nx_index_bound_add(&bounds[image - manifest.images], n, n);
     image->chunks++;
 }
 
@@ -32,6 +36,7 @@ static struct nx_image *add_image(uint64_t size, uint32_t chunk_size)
     snprintf(image->name, sizeof image->name, "disk%u", manifest.n_images++);
     image->size = size;
     image->chunk_size = chunk_size;
+    nx_index_bound_start(&bounds[image - manifest.images], nx_image_chunk_count(image));
     return image;
 }
 
@@ -39,7 +44,9 @@ static void start(void)
 {
     struct nx_error err = NX_ERROR_INIT;
     memset(&manifest, 0, sizeof manifest);
-    nx_assert_ok(nx_store_open(&store, "/tmp/test-pack-layout", &err), err);
+    NX_AUTO_FD int fd = memfd_create("chunks", MFD_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    nx_assert_ok(nx_store_open(&store, fd, 1000, "/tmp/test-pack-layout", &err), err);
 }
 
 static void finish(void)
@@ -66,6 +73,13 @@ static void lay_out_by(const struct nx_placement *placement)
                  err);
     manifest.chunks.size = store.chunks.size;
     ck_assert_uint_eq(manifest.index.size, index_size());
+    /* What was foretold of it, too. */
+    uint64_t bound = 0;
+    for (unsigned i = 0; i < manifest.n_images; i++) {
+        bound += bounds[i].bytes;
+        ck_assert_uint_eq(bounds[i].chunks, manifest.images[i].chunks);
+    }
+    ck_assert_uint_eq(index_size(), bound);
 }
 
 static void lay_out(void)
@@ -169,6 +183,24 @@ START_TEST(finds_all_again)
     lay_out();
     check_trees();
     finish();
+}
+END_TEST
+
+/* Runs that share chunks and pages count them once; holes in them are chunks that may be there. */
+START_TEST(bound_of_runs)
+{
+    struct nx_index_bound runs, all;
+    nx_index_bound_start(&runs, UINT64_C(1) << 24);
+    nx_index_bound_start(&all, UINT64_C(1) << 24);
+    nx_index_bound_add(&runs, 5, 300);
+    nx_index_bound_add(&runs, 300, 300);
+    nx_index_bound_add(&runs, 299, 70000);
+    for (uint64_t n = 5; n <= 70000; n++)
+        nx_index_bound_add(&all, n, n);
+    ck_assert_uint_eq(runs.chunks, 70000 - 5 + 1);
+    ck_assert_uint_eq(runs.bytes, all.bytes);
+    ck_assert_uint_eq(runs.bytes, 69996 * NX_INDEX_ENTRY + 274 * nx_index_page_size(1) +
+                                      2 * nx_index_page_size(1) + NX_INDEX_HEADER);
 }
 END_TEST
 
@@ -401,6 +433,7 @@ START_TEST(spool_gives_back)
 }
 END_TEST
 
-NX_TEST_MAIN("pack-layout", finds_all_again, empty_images_have_roots, upper_pages_stand_in_front,
-             equal_chunks_are_stored_once, boot_set_stands_in_front, equal_chunks_move_once,
-             no_touches_move_nothing, overlaps_are_refused, spool_gives_back)
+NX_TEST_MAIN("pack-layout", finds_all_again, bound_of_runs, empty_images_have_roots,
+             upper_pages_stand_in_front, equal_chunks_are_stored_once, boot_set_stands_in_front,
+             equal_chunks_move_once, no_touches_move_nothing, overlaps_are_refused,
+             spool_gives_back)
