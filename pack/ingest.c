@@ -98,7 +98,10 @@ static int encode_batch(void *worker, void *slot, struct nx_error *err)
         nx_digest_of(raw, len, &chunk->content);
         if (nx_chunk_encode(worker, raw, len, stored, &chunk->size, err) < 0)
             return -1;
-        nx_digest_of(stored, chunk->size, &chunk->digest);
+        if (chunk->size == len)
+            chunk->digest = chunk->content; /* it is stored as it is */
+        else
+            nx_digest_of(stored, chunk->size, &chunk->digest);
     }
     return 0;
 }

@@ -2,6 +2,7 @@
 #include "pack/qemunbd.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -80,6 +81,30 @@ static int connect_with_stderr(const struct nx_qemunbd *server, const char *form
     return ret < 0 ? nx_qemunbd_fail(server, err) : 0;
 }
 
+/* qemu-nbd allocates each request's buffer anew.  By glibc's default they go back to the kernel when freed, to be
+ * cleared and faulted in again: a tenth of the time that packing takes.
+ */
+static const char *const keep_buffers[][2] = {
+    { "MALLOC_MMAP_THRESHOLD_", "33554432" },
+    { "MALLOC_TRIM_THRESHOLD_", "268435456" },
+};
+#define N_KEEP_BUFFERS (sizeof keep_buffers / sizeof keep_buffers[0])
+
+/* The child has our environment: it is changed for it, but for what the user has set. */
+static int connect_keeping_buffers(const struct nx_qemunbd *server, const char *format,
+                                   bool writable, struct nx_error *err)
+{
+    bool set[N_KEEP_BUFFERS];
+    for (size_t i = 0; i < N_KEEP_BUFFERS; i++)
+        set[i] =
+            !getenv(keep_buffers[i][0]) && setenv(keep_buffers[i][0], keep_buffers[i][1], 0) == 0;
+    int ret = connect_with_stderr(server, format, writable, err);
+    for (size_t i = 0; i < N_KEEP_BUFFERS; i++)
+        if (set[i])
+            unsetenv(keep_buffers[i][0]);
+    return ret;
+}
+
 int nx_qemunbd_open(struct nx_qemunbd *server, const char *path, const char *format, bool writable,
                     struct nx_error *err)
 {
@@ -94,7 +119,7 @@ int nx_qemunbd_open(struct nx_qemunbd *server, const char *path, const char *for
              nbd_set_pread_initialize(server->nbd, false) < 0)
         nx_fail(err, NX_ERR_SYSTEM, "%s: %s", path, nbd_get_error());
     else
-        ret = connect_with_stderr(server, format, writable, err);
+        ret = connect_keeping_buffers(server, format, writable, err);
     if (ret < 0)
         nx_qemunbd_release(server);
     return ret;
