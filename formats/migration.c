@@ -378,7 +378,8 @@ static int main_page(struct split *s, const struct page *page, const uint8_t *pa
     if (nx_is_zero(data, NX_MIGRATION_PAGE))
         data = NULL;
     s->info->pages++;
-    return s->ops->page(s->ops->opaque, page->address, data, s->err);
+    uint64_t at = page->flags & RAM_FILL ? NX_MIGRATION_FILLED : s->offset + page->header;
+    return s->ops->page(s->ops->opaque, page->address, data, at, s->err);
 }
 
 static int read_page(struct split *s, uint64_t word)

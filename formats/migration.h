@@ -13,8 +13,9 @@
 
 #include "common/error.h"
 
-#define NX_MIGRATION_BLOCK   "pc.ram"            /* QEMU's name of the main memory of pc and q35 */
-#define NX_MIGRATION_PAGE    4096                /* bytes of a page */
+#define NX_MIGRATION_BLOCK   "pc.ram" /* QEMU's name of the main memory of pc and q35 */
+#define NX_MIGRATION_PAGE    4096     /* bytes of a page */
+#define NX_MIGRATION_FILLED  UINT64_MAX
 #define NX_MIGRATION_RAM_MAX (UINT64_C(1) << 42) /* bytes of main memory: 4 TiB */
 
 /* Where a stream comes from and its parts go to.  Each function returns 0, or -1 with err set, which ends it. */
@@ -22,9 +23,10 @@ struct nx_migration_ops {
     /* The next bytes: *ret_n of at most len; 0 at the end. */
     int (*read)(void *opaque, void *buf, size_t len, size_t *ret_n, struct nx_error *err);
     /* A page of main memory: NX_MIGRATION_PAGE bytes at offset; data is NULL if they are all zero.
+     * They stand at byte at of the stream, or are NX_MIGRATION_FILLED with the first of them.
      * A page may come again, with other bytes: the last ones count.
      */
-    int (*page)(void *opaque, uint64_t offset, const void *data, struct nx_error *err);
+    int (*page)(void *opaque, uint64_t offset, const void *data, uint64_t at, struct nx_error *err);
     /* The next bytes of the device state. */
     int (*state)(void *opaque, const void *data, size_t len, struct nx_error *err);
     void *opaque;

@@ -40,6 +40,7 @@ struct nx_savefile {
     struct nx_buffer xml;
     bool was_running;
     const struct compression *compression;
+    uint64_t stream;
     struct archive *archive; /* NULL: not compressed */
 };
 
@@ -172,6 +173,7 @@ static int open_stream(struct nx_savefile *save, const struct header *header, st
         return nx_fail(err, NX_ERR_FORMAT, "%s: compressed in a way that is not known (number %u)",
                        save->name, header->compression);
     off_t start = (off_t)HEADER_SIZE + header->data_len;
+    save->stream = (uint64_t)start;
     if (lseek(save->fd, start, SEEK_SET) != start)
         return nx_fail_errno(err, "%s", save->name);
     return save->compression->support ? open_compressed(save, err) : 0;
@@ -218,6 +220,11 @@ bool nx_savefile_was_running(const struct nx_savefile *save)
 const char *nx_savefile_compression(const struct nx_savefile *save)
 {
     return save->compression->name;
+}
+
+uint64_t nx_savefile_stream(const struct nx_savefile *save)
+{
+    return save->archive ? 0 : save->stream;
 }
 
 int nx_savefile_read(struct nx_savefile *save, void *buf, size_t len, size_t *ret_n,

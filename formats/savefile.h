@@ -42,6 +42,9 @@ const struct nx_buffer *nx_savefile_xml(const struct nx_savefile *save);
 bool nx_savefile_was_running(const struct nx_savefile *save);
 const char *nx_savefile_compression(const struct nx_savefile *save); /* "none", "gzip", "zstd" … */
 
+/* Where in the file the stream begins; 0 if it is compressed. */
+uint64_t nx_savefile_stream(const struct nx_savefile *save);
+
 /* The stream's next bytes, decompressed: *ret_n of at most len; 0 at its end. */
 int nx_savefile_read(struct nx_savefile *save, void *buf, size_t len, size_t *ret_n,
                      struct nx_error *err);

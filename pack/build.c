@@ -279,9 +279,7 @@ static int ingest_images(struct build *b, uint64_t data, struct nx_error *err)
             return -1;
         nx_source_free(NX_STEAL(b->sources[i])); /* a machine may have its disk back */
     }
-    if (b->suspended)
-        nx_suspended_drop_memory(b->suspended); /* its room is needed for the package */
-    return 0;
+    return b->suspended ? nx_suspended_drop_memory(b->suspended, err) : 0;
 }
 
 /* ---- the package ---- */

@@ -17,6 +17,9 @@ struct extent {
 };
 
 struct nx_source {
+    const struct nx_source_ops *ops; /* NULL: it is the server's */
+    void *opaque;
+
     struct nx_qemunbd server;
     uint64_t size;
     bool has_extents;
@@ -46,6 +49,20 @@ int nx_source_open(const char *path, const char *format, struct nx_source **ret_
     source->size = (uint64_t)size;
     source->has_extents = nbd_can_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) == 1;
     *ret_source = NX_STEAL(source);
+    return 0;
+}
+
+int nx_source_new(const struct nx_source_ops *ops, void *opaque, uint64_t size,
+                  struct nx_source **ret_source, struct nx_error *err)
+{
+    struct nx_source *source = calloc(1, sizeof *source);
+    if (!source)
+        return nx_fail_errno(err, "source");
+    source->ops = ops;
+    source->opaque = opaque;
+    source->size = size;
+    source->server = (struct nx_qemunbd)NX_QEMUNBD_INIT;
+    *ret_source = source;
     return 0;
 }
 
@@ -122,6 +139,10 @@ int nx_source_next_data(struct nx_source *source, uint64_t offset, struct nx_spa
                         struct nx_error *err)
 {
     struct nx_span run = { offset, 0 };
+    if (source->ops)
+        return nx_check_interrupt(err) < 0
+                   ? -1
+                   : source->ops->next_data(source->opaque, offset, ret_run, err);
     while (offset < source->size) {
         if (nx_check_interrupt(err) < 0)
             return -1;
@@ -159,6 +180,13 @@ static int read_done(void *opaque, int *error)
 int nx_source_start_read(struct nx_source *source, void *buf, size_t len, uint64_t offset,
                          nx_source_done_fn *done, void *opaque, struct nx_error *err)
 {
+    if (source->ops) {
+        if (nx_check_interrupt(err) < 0 ||
+            source->ops->read(source->opaque, buf, len, offset, err) < 0)
+            return -1;
+        done(opaque);
+        return 0;
+    }
     struct request *request = malloc(sizeof *request);
     if (!request)
         return nx_fail_errno(err, "%s", source->server.path);

@@ -2,6 +2,7 @@
 /* The content of an author's disk image, in whatever format, as a guest would see it:
  * qemu-nbd opens it, read-only and with its format said, and libnbd reads it
  * with several requests in flight.  Extents tell what is zero without reading it.
+ * Or something else that can be read in one go.
  *
  * One thread at a time.  Open sources while the process has one thread (see source.c).
  */
@@ -22,6 +23,16 @@ int nx_source_open(const char *path, const char *format, struct nx_source **ret_
                    struct nx_error *err);
 void nx_source_free(struct nx_source *source); /* ends qemu-nbd and waits for it */
 
+/* Another source, which is read by functions that are like these below, at offsets and by lengths that are multiples of
+ * the image's chunk size, or end with it.
+ */
+struct nx_source_ops {
+    int (*next_data)(void *opaque, uint64_t offset, struct nx_span *ret_run, struct nx_error *err);
+    int (*read)(void *opaque, void *buf, size_t len, uint64_t offset, struct nx_error *err);
+};
+int nx_source_new(const struct nx_source_ops *ops, void *opaque, uint64_t size,
+                  struct nx_source **ret_source, struct nx_error *err);
+
 uint64_t nx_source_size(const struct nx_source *source);
 
 /* The first run at or behind offset that is not known to be all zero; *ret_run has size 0 if there
@@ -31,7 +42,7 @@ int nx_source_next_data(struct nx_source *source, uint64_t offset, struct nx_spa
                         struct nx_error *err);
 
 /* Begin to read len bytes, at most NX_SOURCE_READ_MAX, at offset.  done(opaque) is called once they
- * are in buf, by a later call of nx_source_wait() or nx_source_next_data() in that thread.
+ * are in buf, by this call or by a later one of nx_source_wait() or nx_source_next_data() in that thread.
  */
 #define NX_SOURCE_READ_MAX (32 * 1024 * 1024)
 typedef void nx_source_done_fn(void *opaque);

@@ -18,7 +18,7 @@
 #include "formats/migration.h"
 #include "formats/savefile.h"
 #include "formats/xml.h"
-#include "pack/spool.h"
+#include "pack/pages.h"
 
 #define PAGE NX_MIGRATION_PAGE
 
@@ -30,8 +30,7 @@ struct nx_suspended {
     struct nx_savefile *save;
 
     /* Since the split. */
-    struct nx_spool memory; /* only its file is used: it is written at random */
-    uint8_t *written;       /* a bit for each page that holds data in it */
+    struct nx_pages *memory;
     uint64_t memory_size;
     struct nx_state_writer *writer;
     struct nx_buffer state;
@@ -95,7 +94,6 @@ int nx_suspended_open(const char *path, struct nx_suspended **ret_suspended, str
     if (!s)
         return nx_fail_errno(err, "%s", path);
     s->path = path;
-    s->memory = (struct nx_spool)NX_SPOOL_INIT;
     s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (s->fd < 0 || fstat(s->fd, &st) < 0)
         return nx_fail_errno(err, "%s", path);
@@ -116,8 +114,7 @@ void nx_suspended_free(struct nx_suspended *s)
     nx_savefile_free(s->save);
     if (s->fd >= 0)
         close(s->fd);
-    nx_spool_release(&s->memory);
-    free(s->written);
+    nx_pages_free(s->memory);
     nx_state_writer_free(s->writer);
     nx_buffer_release(&s->state);
     free(s);
@@ -249,20 +246,15 @@ static int read_stream(void *opaque, void *buf, size_t len, size_t *ret_n, struc
 }
 
 /* The stream's memory is known only when its list of blocks was read; the machine has said it before. */
-static int take_page(void *opaque, uint64_t offset, const void *data, struct nx_error *err)
+static int take_page(void *opaque, uint64_t offset, const void *data, uint64_t at,
+                     struct nx_error *err)
 {
-    static const uint8_t zero[PAGE];
     struct nx_suspended *s = opaque;
     if (offset > s->memory_size - PAGE)
         return nx_fail(err, NX_ERR_FORMAT,
                        "%s: its memory is larger than the domain's %" PRIu64 " MiB", s->path,
                        s->memory_size >> 20);
-    uint8_t *bits = &s->written[offset / PAGE / 8];
-    uint8_t bit = (uint8_t)(1u << (offset / PAGE % 8));
-    if (!data && !(*bits & bit))
-        return 0; /* a hole */
-    *bits |= bit;
-    return nx_pwrite_full(s->memory.fd, data ? data : zero, PAGE, offset, s->memory.name, err);
+    return nx_pages_add(s->memory, offset, data, at, err);
 }
 
 static int take_state(void *opaque, const void *data, size_t len, struct nx_error *err)
@@ -278,13 +270,9 @@ static int prepare_split(struct nx_suspended *s, const struct nx_machine *machin
     if (s->memory_size < PAGE || s->memory_size % PAGE || s->memory_size > NX_MIGRATION_RAM_MAX)
         return nx_fail(err, NX_ERR_FORMAT, "%s: %" PRIu64 " bytes of memory cannot be packed",
                        s->path, s->memory_size);
-    s->written = calloc(1, s->memory_size / PAGE / 8 + 1);
-    if (!s->written)
-        return nx_fail_errno(err, "%s", s->path);
-    if (nx_spool_open(&s->memory, beside, err) < 0)
+    if (nx_pages_new(s->memory_size, s->fd, nx_savefile_stream(s->save), s->path, beside,
+                     &s->memory, err) < 0)
         return -1;
-    if (ftruncate(s->memory.fd, (off_t)s->memory_size) < 0)
-        return nx_fail_errno(err, "%s", s->memory.name);
     return nx_state_writer_new(level, &s->writer, err);
 }
 
@@ -313,7 +301,6 @@ int nx_suspended_split(struct nx_suspended *suspended, const struct nx_machine *
     nx_progress_start("splitting", suspended->size);
     int ret = nx_migration_split(&ops, suspended->path, &info, err);
     nx_progress_end();
-    free(NX_STEAL(suspended->written));
     if (ret < 0 || check_split(suspended, machine, &info, err) < 0)
         return -1;
     return nx_state_writer_finish(suspended->writer, &suspended->state, &suspended->state_raw, err);
@@ -326,18 +313,22 @@ uint64_t nx_suspended_memory_size(const struct nx_suspended *suspended)
     return suspended->memory_size;
 }
 
-int nx_suspended_open_memory(const struct nx_suspended *suspended, struct nx_source **ret_source,
+int nx_suspended_open_memory(struct nx_suspended *suspended, struct nx_source **ret_source,
                              struct nx_error *err)
 {
-    /* The file has no name of its own, and qemu-nbd is another process. */
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)getpid(), suspended->memory.fd);
-    return nx_source_open(path, "raw", ret_source, err);
+    return nx_pages_open(suspended->memory, ret_source, err);
 }
 
-void nx_suspended_drop_memory(struct nx_suspended *suspended)
+int nx_suspended_drop_memory(struct nx_suspended *suspended, struct nx_error *err)
 {
-    nx_spool_release(&suspended->memory);
+    struct stat st;
+    nx_pages_free(NX_STEAL(suspended->memory));
+    if (fstat(suspended->fd, &st) < 0)
+        return nx_fail_errno(err, "%s", suspended->path);
+    if ((uint64_t)st.st_size == suspended->size && !is_later(&st.st_mtim, &suspended->modified))
+        return 0;
+    return nx_fail(err, NX_ERR_SYSTEM, "%s: was written while it was read: pack it again",
+                   suspended->path);
 }
 
 const struct nx_buffer *nx_suspended_state(const struct nx_suspended *suspended)

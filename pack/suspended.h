@@ -47,18 +47,18 @@ int nx_suspended_check_machine(const struct nx_suspended *suspended,
 int nx_suspended_check_disk(const struct nx_suspended *suspended, const struct nx_original *disk,
                             struct nx_error *err);
 
-/* Split it: the memory into a temporary file beside the output, the device state into memory.  It shows
- * progress, in bytes of the save file.
+/* Split it: note where the memory's pages are (pages.h), and take the device state into memory.  It shows
+ * progress, in bytes of the save file.  beside: the output's path.
  */
 int nx_suspended_split(struct nx_suspended *suspended, const struct nx_machine *machine,
                        const char *beside, int level, struct nx_error *err);
 
 /* After the split. */
 uint64_t nx_suspended_memory_size(const struct nx_suspended *suspended);
-int nx_suspended_open_memory(const struct nx_suspended *suspended, struct nx_source **ret_source,
+int nx_suspended_open_memory(struct nx_suspended *suspended, struct nx_source **ret_source,
                              struct nx_error *err);
-/* The memory was read: give the temporary file's room back.  Whoever has it open must have closed it. */
-void nx_suspended_drop_memory(struct nx_suspended *suspended);
+/* The memory was read, and its source is freed: give its room back.  SYSTEM if somebody has written to the save file. */
+int nx_suspended_drop_memory(struct nx_suspended *suspended, struct nx_error *err);
 const struct nx_buffer *nx_suspended_state(const struct nx_suspended *suspended); /* stored */
 uint64_t nx_suspended_state_raw(const struct nx_suspended *suspended);
 

@@ -538,7 +538,8 @@ static int take(void *opaque, void *buf, size_t len, size_t *ret_n, struct nx_er
     return 0;
 }
 
-static int put_page(void *opaque, uint64_t offset, const void *data, struct nx_error *err)
+static int put_page(void *opaque, uint64_t offset, const void *data, uint64_t at,
+                    struct nx_error *err)
 {
     struct splitting *s = opaque;
     return data ? nx_buffer_add(s->result, data, 4096, err) : 0;

@@ -30,7 +30,8 @@ static int take(void *opaque, void *buf, size_t len, size_t *ret_n, struct nx_er
     return 0;
 }
 
-static int put_page(void *opaque, uint64_t offset, const void *data, struct nx_error *err)
+static int put_page(void *opaque, uint64_t offset, const void *data, uint64_t at,
+                    struct nx_error *err)
 {
     struct run *run = opaque;
     ck_assert_uint_eq(offset % 4096, 0);
@@ -39,6 +40,10 @@ static int put_page(void *opaque, uint64_t offset, const void *data, struct nx_e
         memcpy(run->memory + offset, data, 4096);
     else
         memset(run->memory + offset, 0, 4096);
+    if (data && at == NX_MIGRATION_FILLED)
+        ck_assert_mem_eq(data, (const uint8_t *)data + 1, 4095);
+    else if (data)
+        ck_assert_mem_eq(run->stream->data + at, data, 4096);
     run->pages++;
     run->zeros += data == NULL;
     return 0;

@@ -18,7 +18,7 @@ static int take(void *opaque, void *buf, size_t len, size_t *ret_n, struct nx_er
     return 0;
 }
 
-static int page(void *opaque, uint64_t offset, const void *data, struct nx_error *err)
+static int page(void *opaque, uint64_t offset, const void *data, uint64_t at, struct nx_error *err)
 {
     static volatile uint8_t sum; /* so that the page is read */
     for (size_t i = 0; data && i < NX_MIGRATION_PAGE; i++)
