@@ -8,14 +8,15 @@
 #include "formats/migration.h"
 #include "pack/spool.h"
 
-#define PAGE       NX_MIGRATION_PAGE
-#define FILLED     (UINT64_C(1) << 63) /* the page is filled with the byte below it */
-#define GAP_MAX    64                  /* bytes between two pages that are rather read than jumped over */
-#define GROUP_MAX  256                 /* pages read at once */
+#define PAGE      NX_MIGRATION_PAGE
+#define FILLED    (UINT64_C(1) << 63) /* the page is filled with the byte below it */
+#define GAP_MAX   64  /* bytes between two pages that are rather read than jumped over */
+#define GROUP_MAX 256 /* pages read at once */
 
 struct nx_pages {
     uint64_t size;
-    uint64_t *where; /* of each page: 0 if it is all zero, FILLED, or 1 more than its offset in the file */
+    uint64_t *
+        where; /* of each page: 0 if it is all zero, FILLED, or 1 more than its offset in the file */
     int fd;
     uint64_t start;
     const char *name;
@@ -81,7 +82,8 @@ static int next_data(void *opaque, uint64_t offset, struct nx_span *ret_run, str
     while (end < n && p->where[end])
         end++;
     uint64_t from = first * PAGE > offset ? first * PAGE : offset;
-    *ret_run = end > first ? (struct nx_span){ from, end * PAGE - from } : (struct nx_span){ offset, 0 };
+    *ret_run =
+        end > first ? (struct nx_span){ from, end * PAGE - from } : (struct nx_span){ offset, 0 };
     return 0;
 }
 

@@ -11,7 +11,7 @@
 #include "tests/support/main.h"
 
 #define PAGE    4096
-#define PAGES   700 /* more than are read at once */
+#define PAGES   700  /* more than are read at once */
 #define STREAM  1000 /* where in the file it begins */
 #define STREAMS ((PAGES + 100) * (PAGE + 100))
 
@@ -66,7 +66,9 @@ static void fill(struct nx_pages *pages)
 
 static void check_runs(struct nx_source *source)
 {
-    static const uint64_t runs[][2] = { { 0, 7 }, { 8, 10 }, { 12, 16 }, { 20, 21 }, { 100, PAGES } };
+    static const uint64_t runs[][2] = {
+        { 0, 7 }, { 8, 10 }, { 12, 16 }, { 20, 21 }, { 100, PAGES }
+    };
     struct nx_error err;
     struct nx_span run = { 0, 0 };
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
@@ -111,8 +113,9 @@ static void check_pages(bool in_place)
     if (!in_place)
         return;
     ck_assert_int_eq(ftruncate(fd, STREAM + 50 * PAGE), 0);
-    nx_assert_fails(nx_source_start_read(source, have, sizeof have, 0, done, &(unsigned){ 0 }, &err),
-                    err, "a.save: ends at");
+    nx_assert_fails(
+        nx_source_start_read(source, have, sizeof have, 0, done, &(unsigned){ 0 }, &err), err,
+        "a.save: ends at");
 }
 
 START_TEST(from_the_stream)
