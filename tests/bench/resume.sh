@@ -30,7 +30,9 @@ local_file() {
 
 download() { seconds curl -sS -o /dev/null "$URL_BASE/$name.save.$kind"; }
 
-for name in debian-saved debian-saved-2g; do
+names=(debian-saved debian-saved-2g) kinds=(xz zstd)
+[ -z "${QUICK:-}" ] || names=(debian-saved) kinds=(xz)
+for name in "${names[@]}"; do
     package $name >&2 || exit
     publish "$PACKAGE"
     SERVER_PORT=$server
@@ -47,7 +49,7 @@ for name in debian-saved debian-saved-2g; do
         "$(ratio "$bytes" "$(stat -c %s "$GUEST"/*.save)")"
     row '  requests' "$requests" '' ''
     [ $name = debian-saved ] || continue
-    for kind in xz zstd; do
+    for kind in "${kinds[@]}"; do
         made=build/guests/$name/$name.save.$kind
         case $kind in
         xz) [ -s "$made" ] || xz -T 2 -c "$GUEST/$name.save" >"$made" ;;

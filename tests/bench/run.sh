@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # All benchmarks, or those whose name contains $1, as rows of a table: ours, the peer's, the ratio, and whether it is what
-# was to be reached.  At most 40 minutes, with QUICK=1 5, once the guests are made.
+# was to be reached.  At most 40 minutes, with QUICK=1 5, once the guests are made; QUICK leaves whole boots out, for
+# the replay of one shows the same.
 #   RUNS=5 BOOT_RUNS=3 tests/bench/run.sh [pack|boot|resume|trace|update|pull|growth]
 cd "$(dirname "$0")/../.." || exit
 export BUILD=${BUILD:-build/gcc} QUICK=${QUICK:-}
@@ -14,7 +15,9 @@ table=build/bench/table
     echo "| --- | ---: | ---: | ---: | --- |"
 } | tee $table
 status=0
-for bench in pack update pull growth trace resume boot; do
+benches=(pack update pull growth trace resume)
+[ -n "$QUICK" ] || benches+=(boot)
+for bench in "${benches[@]}"; do
     case $bench in *"${1:-}"*) bash "tests/bench/$bench.sh" 2>"build/bench-$bench.log" | tee -a $table
         [ "${PIPESTATUS[0]}" = 0 ] || {
             echo "bench: $bench failed: build/bench-$bench.log" >&2

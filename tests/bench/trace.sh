@@ -3,12 +3,12 @@
 # A cold boot of Debian over slow links, as a replay of its reads (record.sh, tests/tools/replay.c): what it takes longer than
 # from the qcow2 on the local disk, by nxfetch and by its peers; from the start of the programs to the login prompt.
 #
-#     LINKS='100M/40 20M/100' SYSTEMS='ours trained' RUNS=3 tests/bench/run.sh trace
+#     LINKS='100M/40 20M/100' SYSTEMS='ours trained' RUNS=3 TLS=1 tests/bench/run.sh trace
 #
 # A link is RATE/ROUND TRIP: local, 1G/2, 100M/40, 20M/100 (bit/s, ms).  On 100M/40 there are RUNS rounds of all systems,
 # on the others OTHER_RUNS; beside each replay that on the local qcow2 goes on at the same time, so that both
-# have the same noise, and what counts is the difference.  nxfetch's are alone in that; the peers, which mostly wait, are
-# measured beside each other, each on a link of its own, or this would take hours; with QUICK=1 all are.  Servers and caches
+# have the same noise, and what counts is the difference.  nxfetch's are alone in that, or with QUICK=1 with each other; the
+# peers, which mostly wait, are measured beside each other, each on a link of its own, or this would take hours.  Servers and caches
 # are new in each run; the page cache has the server's files.  Requests and bytes of bodies are those of nginx's access log
 # until the login prompt.
 #
@@ -20,7 +20,7 @@
 . tests/lib/qemu.sh
 . tests/bench/lib.sh
 TRACE=${TRACE:-build/guests/debian/trace}
-SYSTEMS=${SYSTEMS:-ours asked trained qcow2 raw nbdkit download}
+SYSTEMS=${SYSTEMS:-ours trained warm qcow2 raw nbdkit download}
 LINKS=${LINKS:-$([ -n "${QUICK:-}" ] && echo 100M/40 || echo 100M/40 local 1G/2 20M/100)}
 
 package debian >&2 || exit
@@ -46,33 +46,34 @@ storage_daemon() {
 
 start_local() { storage_daemon "$1" "driver=file,node-name=f0,filename=$GUEST/disk.qcow2" "driver=qcow2,node-name=n0,file=f0"; }
 
-start_mounted() { # DIR PACKAGE OPTION...
+start_mounted() { # DIR PACKAGE
     mkdir "$1/mount" && mkfifo "$1/ready"
-    XDG_CACHE_HOME=$1/cache "$BUILD/nxfetch" mount "${@:3}" --trust "$TRUST" --stats "$1/stats.json" --ready-fd 3 \
-        "$URL_BASE/${2##*/}" "$1/mount" 3>"$1/ready" >"$1/nxfetch.log" 2>&1 </dev/null &
+    XDG_CACHE_HOME=$1/cache "$BUILD/nxfetch" mount --no-complete --trust "$TRUST" --stats "$1/stats.json" --ready-fd 3 \
+        ${TLS:+--ca-cert "$CA_FILE"} "$URL_BASE/${2##*/}" "$1/mount" 3>"$1/ready" >"$1/nxfetch.log" 2>&1 </dev/null &
     echo $! >"$1/nxfetch.pid"
     disown
     read -r <"$1/ready" || { cat "$1/nxfetch.log" >&2; return 1; }
     TARGET=$1/mount/disk0
     [ -e "$TARGET" ] || TARGET=$(find "$1/mount" -type f)
 }
-start_ours() { start_mounted "$1" "$PACKAGE"; } # as it comes: the rest is fetched in the background
-start_asked() { start_mounted "$1" "$PACKAGE" --no-complete; }
-start_trained() { start_mounted "$1" "$trained" --no-complete; }
+start_ours() { start_mounted "$1" "$PACKAGE"; }
+start_trained() { start_mounted "$1" "$trained"; }
+prepare_warm() { XDG_CACHE_HOME=$1/cache "$BUILD/nxfetch" -q pull ${TLS:+--ca-cert "$CA_FILE"} "$URL_BASE/${PACKAGE##*/}" >&2; }
+start_warm() { start_mounted "$1" "$PACKAGE"; }
 
 # With time for a slow line: QEMU itself gives up after 5 s.
-http_node() { echo "driver=http,node-name=$1,url=$URL_BASE/${2##*/},timeout=60"; }
+http_node() { echo "driver=http${TLS:+s,sslverify=off},node-name=$1,url=$URL_BASE/${2##*/},timeout=60"; }
 start_raw() { storage_daemon "$1" "$(http_node h0 "$raw")" driver=raw,node-name=n0,file=h0; }
 start_qcow2() { storage_daemon "$1" "$(http_node h0 "$qcow2")" driver=qcow2,node-name=n0,file=h0; }
 
 start_nbdkit() {
     TMPDIR=$1 nbdkit -r -U "$1/curl" -P "$1/nbdkit.pid" --filter=readahead --filter=cache --filter=retry \
-        curl "$URL_BASE/${raw##*/}" cache-on-read=true >&2 || return
+        curl "$URL_BASE/${raw##*/}" cache-on-read=true ${TLS:+sslverify=false} >&2 || return
     storage_daemon "$1" "driver=nbd,node-name=n0,server.type=unix,server.path=$1/curl"
 }
 
 start_download() {
-    curl -sSf -o "$1/disk.qcow2" "$URL_BASE/${qcow2##*/}" &&
+    curl -sSf ${TLS:+--cacert "$CA_FILE"} -o "$1/disk.qcow2" "$URL_BASE/${qcow2##*/}" &&
         storage_daemon "$1" "driver=file,node-name=f0,filename=$1/disk.qcow2" driver=qcow2,node-name=n0,file=f0
 }
 
@@ -89,22 +90,22 @@ stop() {
 
 # ---- a run ----
 
-# run SYSTEM [FOR]: seconds to the login prompt on stdout.
+# run SYSTEM DIR: seconds to the login prompt on stdout; what the replay says is in DIR.json.
 run() {
-    local dir start=$EPOCHREALTIME
-    dir=$(mktemp -d "$WORK/$1.XXXXXX")
-    "start_$1" "$dir" && "$BUILD/tools/replay" -c "$raw" "$TRACE" "$TARGET" >"$WORK/$1${2:+-$2}.json" && since "$start" || return
-    [ ! -s "$dir/stats.json" ] || cp "$dir/stats.json" "$WORK/$1.stats"
-    stop "$dir" >&2
+    local start=$EPOCHREALTIME
+    "start_$1" "$2" && "$BUILD/tools/replay" -c "$raw" "$TRACE" "$TARGET" >"$2.json" && since "$start" || return
+    [ ! -s "$2/stats.json" ] || cp "$2/stats.json" "$WORK/$1.stats"
+    stop "$2" >&2
 }
 
 start_link() { # RATE/ROUND TRIP: with a folder of its own
     HTTP_DIR=$(mktemp -d "$WORK/http.XXXXXX")
-    start_nginx "$WORK/www" || return
+    if [ -n "${TLS:-}" ]; then start_nginx_tls "$WORK/www"; else start_nginx "$WORK/www"; fi || return
     NGINX_PID=$SERVER_PID NGINX_LOG=$SERVER_ACCESS_LOG
     case $1 in
     local) RELAY_PID= ;;
-    *) start_relay -r "$(numfmt --from=si "${1%/*}" | awk '{ print $1 / 8 }')" -d "$(awk -v ms="${1#*/}" 'BEGIN { print ms / 2 }')" ;;
+    *) start_relay -r "$(numfmt --from=si "${1%/*}" | awk '{ print $1 / 8 }')" -d "$(awk -v ms="${1#*/}" 'BEGIN { print ms / 2 }')" || return
+        [ -z "${TLS:-}" ] || URL_BASE=${URL_BASE/http:/https:} ;;
     esac
 }
 
@@ -117,18 +118,20 @@ stop_link() {
 
 figures() { echo "$WORK/${1/\//-}.$2"; }
 
-# measure LINK SYSTEM, in a shell of its own: one more line in its figures: seconds added, bytes, requests.
+# measure LINK SYSTEM, in a shell of its own: one more line in its figures: seconds added, bytes, requests, seconds in all,
+# and the local disk's.
 measure() (
     FETCH_PID=
     trap stop_servers EXIT
-    start_link "$1" || exit
-    run local "$2" >"$WORK/$2.local" &
-    ours=$(run "$2") && wait $! || exit
-    beside=$(cat "$WORK/$2.local")
+    dir=$(mktemp -d "$WORK/$2.XXXXXX") && mkdir "$dir/local" "$dir/it" && start_link "$1" || exit
+    [ "$(type -t "prepare_$2")" != function ] || "prepare_$2" "$dir/it" || exit
+    run local "$dir/local" >"$dir/seconds" &
+    ours=$(run "$2" "$dir/it") && wait $! || exit
+    beside=$(cat "$dir/seconds")
     stop_link
     awk -v ours="$ours" -v beside="$beside" '{ bytes += $10 }
-        END { printf "%.2f %.0f %d\n", ours - beside, bytes, NR }' "$NGINX_LOG" >>"$(figures "$1" "$2")" || exit
-    echo "$1 $2: $ours s, local $beside s: $(tail -n 1 "$(figures "$1" "$2")"); $(cat "$WORK/$2.json")" >&2
+        END { printf "%.2f %.0f %d %.2f %.2f\n", ours - beside, bytes, NR, ours, beside }' "$NGINX_LOG" >>"$(figures "$1" "$2")" || exit
+    echo "$1 $2: $(tail -n 1 "$(figures "$1" "$2")"); $(cat "$dir/it.json")" >&2
 )
 
 # One of each; those of one word after the other, those in quotes beside each other.
@@ -145,21 +148,25 @@ round() { # LINK SYSTEMS...
     done
 }
 
-# of LINK SYSTEM COLUMN: the median of what was measured: 1 seconds added, 2 bytes, 3 requests; nothing if nothing was
+# of LINK SYSTEM COLUMN: the median of what was measured: by the columns of measure; nothing if nothing was
 of() {
     local all
     [ -s "$(figures "$1" "$2")" ] && all=$(cut -d ' ' -f "$3" "$(figures "$1" "$2")") || return 0
-    if [ "$3" = 1 ]; then median <<<"$all"; else median <<<"$all" | cut -d . -f 1; fi
+    case $3 in
+    2 | 3) median <<<"$all" | cut -d . -f 1 ;;
+    *) median <<<"$all" ;;
+    esac
 }
 
-declare -A CALLED=([ours]='nxfetch, untrained' [asked]='nxfetch --no-complete, untrained' [trained]='nxfetch, trained' [qcow2]='QEMU http, zstd qcow2' [raw]='QEMU http, raw'
-    [nbdkit]='nbdkit curl, raw' [download]='download, then boot')
+declare -A CALLED=([ours]='nxfetch, untrained' [trained]='nxfetch, trained' [warm]='nxfetch, all in its cache' [qcow2]='QEMU http, zstd qcow2' [raw]='QEMU http, raw' [nbdkit]='nbdkit curl, raw'
+    [download]='download, then boot')
 
 report() { # LINK
     local system best link=$1
     for system in $SYSTEMS; do
         case $system in
-        ours | asked | trained) columns() { row "$1" "$2" '' ''; } ;;
+        warm) continue ;;
+        ours | trained) columns() { row "$1" "$2" '' ''; } ;;
         *) columns() { row "$1" '' "$2" ''; } ;;
         esac
         columns "$link ${CALLED[$system]}: seconds added" "$(of "$link" $system 1)"
@@ -169,6 +176,8 @@ report() { # LINK
     best=$(for system in qcow2 raw nbdkit download; do of "$link" $system 1; done | sort -n | head -n 1)
     against_best ours 0.5
     against_best trained 0.2
+    [ -z "$(of "$link" warm 1)" ] || row "$link ${CALLED[warm]}: seconds to login" "$(of "$link" warm 4)" "$(of "$link" warm 5)" \
+        "$(ratio "$(of "$link" warm 4)" "$(of "$link" warm 5)")" 1.03
     [ "$link" = 100M/40 ] && [ -n "$(of "$link" trained 1)" ] || return 0
     row "$link nxfetch, trained: seconds, of one" "$(of "$link" trained 1)" 1 "$(of "$link" trained 1)" 1
     local bytes boot_set
@@ -186,13 +195,13 @@ against_best() { # SYSTEM LIMIT: it holds on one link
 
 alone=() peers=()
 for system in $SYSTEMS; do
-    case $system in ours | asked | trained) alone+=("$system") ;; *) peers+=("$system") ;; esac
+    case $system in ours | trained | warm) alone+=("$system") ;; *) peers+=("$system") ;; esac
 done
 for link in $LINKS; do
     runs=${OTHER_RUNS:-1}
     [ "$link" != 100M/40 ] || runs=$RUNS
     for ((n = 0; n < runs; n++)); do
-        if [ -n "${QUICK:-}" ]; then round "$link" "$SYSTEMS"; else round "$link" "${alone[@]}" "${peers[*]}"; fi
+        if [ -n "${QUICK:-}" ]; then round "$link" "${alone[*]}" "${peers[*]}"; else round "$link" "${alone[@]}" "${peers[*]}"; fi
     done
     report "$link"
 done
