@@ -39,6 +39,10 @@ for name in "${names[@]}"; do
     start_relay "${LINE_100M[@]}" || exit
     pairs slow local_file || exit
     row "$name to its answer: seconds" "$MEDIAN_A" "$MEDIAN_B" "$RATIO"
+    added=$(awk -v a="$MEDIAN_A" -v b="$MEDIAN_B" 'BEGIN { printf "%.2f\n", a - b }')
+    row '  seconds added, of 0.7' "$added" 0.7 "$(ratio "$added" 0.7)" 1
+    [ $name = debian-saved ] && small=$added ||
+        row '  seconds added with 2 GiB, of those with 512 MiB' "$added" "$small" "$(ratio "$added" "$small")" 1.15
     new_cache
     boot --no-cold --trust "$TRUST" "$URL_BASE/$name.nxpk"
     "$BUILD/tools/guest-talk" -i 100 -o "$TRANSCRIPT" -p "$FETCH_PID" "$SERIAL" 60 'poke:# ' || exit
