@@ -12,7 +12,8 @@
 #include "formats/chunk.h"
 #include "pack/pipeline.h"
 
-#define BATCH_BYTES (1024 * 1024) /* read at once; a chunk if that is larger */
+/* Read at once; a chunk if that is larger.  All slots together should fit into a processor's cache. */
+#define BATCH_BYTES (256 * 1024)
 #define RING_BYTES  (96 * 1024 * 1024)
 #define IN_FLIGHT   8
 
@@ -225,7 +226,7 @@ static int make_ring(struct ingest *in, struct nx_error *err)
 {
     size_t chunk_size = in->image->chunk_size;
     in->batch_bytes = chunk_size > BATCH_BYTES ? chunk_size : BATCH_BYTES;
-    in->ring_size = 2 * in->options->threads + IN_FLIGHT;
+    in->ring_size = 4 * in->options->threads + IN_FLIGHT;
     if (in->ring_size > RING_BYTES / (2 * in->batch_bytes))
         in->ring_size = RING_BYTES / (2 * in->batch_bytes);
     in->ring = calloc(in->ring_size, sizeof *in->ring);
