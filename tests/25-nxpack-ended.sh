@@ -74,6 +74,17 @@ for signal in $SIGNALS; do
 done
 echo "$count times ended: nothing is left, and no package is broken"
 
+# A save is read twice: what changes in between is noticed.
+cp "$save" changing.save
+packing splitting "$nxpack" -k "$KEY" --no-train --ignore-times changing.save out/new.nxpk
+touch changing.save
+status=0
+{ wait "$PACK_PID"; } 2>/dev/null || status=$?
+exec 6<&-
+same "status when the save is written to" $status 1
+grep -q 'changing.save: was written while it was read' said || die "when the save is written to it says: $(cat said)"
+remains INT
+
 for _ in $(seq "$MOMENTS"); do
     wait=$((RANDOM * 6000 / 32768))
     "$nxpack" -q -k "$KEY" "$save" out/new.nxpk >said 2>&1 &
