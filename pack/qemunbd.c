@@ -84,24 +84,28 @@ static int connect_with_stderr(const struct nx_qemunbd *server, const char *form
 /* qemu-nbd allocates each request's buffer anew.  By glibc's default they go back to the kernel when freed, to be
  * cleared and faulted in again: a tenth of the time that packing takes.
  */
-static const char *const keep_buffers[][2] = {
-    { "MALLOC_MMAP_THRESHOLD_", "33554432" },
-    { "MALLOC_TRIM_THRESHOLD_", "268435456" },
+static const struct {
+    const char *name;
+    char *assignment;
+} keep_buffers[] = {
+    { "MALLOC_MMAP_THRESHOLD_", (char *)"MALLOC_MMAP_THRESHOLD_=33554432" },
+    { "MALLOC_TRIM_THRESHOLD_", (char *)"MALLOC_TRIM_THRESHOLD_=268435456" },
 };
 #define N_KEEP_BUFFERS (sizeof keep_buffers / sizeof keep_buffers[0])
 
-/* The child has our environment: it is changed for it, but for what the user has set. */
+/* The child has our environment: it is changed for it, but for what the user has set.  Not by setenv(), which loses its
+ * copy when memory is short.
+ */
 static int connect_keeping_buffers(const struct nx_qemunbd *server, const char *format,
                                    bool writable, struct nx_error *err)
 {
     bool set[N_KEEP_BUFFERS];
     for (size_t i = 0; i < N_KEEP_BUFFERS; i++)
-        set[i] =
-            !getenv(keep_buffers[i][0]) && setenv(keep_buffers[i][0], keep_buffers[i][1], 0) == 0;
+        set[i] = !getenv(keep_buffers[i].name) && putenv(keep_buffers[i].assignment) == 0;
     int ret = connect_with_stderr(server, format, writable, err);
     for (size_t i = 0; i < N_KEEP_BUFFERS; i++)
         if (set[i])
-            unsetenv(keep_buffers[i][0]);
+            unsetenv(keep_buffers[i].name);
     return ret;
 }
 
