@@ -15,9 +15,9 @@
 
 #define DECODED_MEMORY (12u << 20) /* bytes of decoded chunks: guests read 4 KiB of 64 KiB */
 #define IDLE_MAX       8           /* decompressors kept */
-#define AROUND_MIN     (64u << 10) /* bytes that come with what is missing, aligned: … */
+#define AROUND_MIN     (64u << 10) /* bytes of memory that come with a missing page of it, aligned: … */
 #define AROUND_MAX     (1u << 20)
-#define AROUND_MISSES  8    /* … twice as many after so many that were missing, … */
+#define AROUND_MISSES  8    /* … twice as many after so many pages that were missing, … */
 #define AROUND_MS      1000 /* … until none was for so long */
 #define PIECE_CHUNKS   256  /* chunks that one step of a read deals with: those of a leaf */
 
@@ -141,7 +141,7 @@ static bool is_coming(struct nx_images *images, const struct piece *piece)
     return true;
 }
 
-/* How much to fetch around what is missing.  A page or chunk costs a round trip, in which the line would carry hundreds
+/* How much to fetch around a missing page of memory.  A page costs a round trip, in which the line would carry hundreds
  * of KiB.  The few that a boot set has not foreseen should cost few bytes; but a machine that begins something new
  * wants thousands, and is quicker with all their neighbours.  docs/benchmarks.md has the figures.
  */
@@ -157,7 +157,7 @@ static uint64_t around_bytes(struct nx_images *images)
     return doublings < 4 ? (uint64_t)AROUND_MIN << doublings : AROUND_MAX;
 }
 
-/* As want(), for a piece that somebody reads. */
+/* As want(), for a piece of memory. */
 static bool want_around(struct nx_images *images, const struct nx_leaf *leaf,
                         const struct piece *piece)
 {
@@ -248,7 +248,8 @@ static int read_piece(struct nx_images *images, unsigned image, struct span *spa
     uint64_t piece_end = (piece.first + piece.count) * img->chunk_size;
     if (end > piece_end)
         end = piece_end;
-    bool missing = want_around(images, &leaf, &piece);
+    bool missing = img->role == NX_IMAGE_MEMORY ? want_around(images, &leaf, &piece)
+                                                : want(images, &piece, NX_PRIORITY_DEMAND);
     uint64_t ahead = note_read(images, image, span->offset, end - span->offset, missing);
     if (ahead)
         want_ahead(images, &leaf, image, end, ahead);
