@@ -17,6 +17,9 @@ to_login() {
     echo "$server: login prompt after $(boot_seconds) s"
 }
 
+# The chunks that a record says were used.
+touched() { jq -r '.touched[] | "\(.[1]) \(.[2])"' "$1" | sort -u; }
+
 for server in nginx apache; do
     status=0
     "start_$server" "$WORK/www" || status=$?
@@ -24,7 +27,7 @@ for server in nginx apache; do
     [ $status = 0 ] || die "$server does not start"
     url=$URL_BASE/debian.nxpk
     new_cache
-    boot --keep-mac --trust "$TRUST" "$url"
+    boot --keep-mac --trust "$TRUST" --record "$WORK/first.json" "$url"
     to_login
     fresh_stats
     fetched=$(stat_of .bytes)
@@ -37,11 +40,14 @@ for server in nginx apache; do
     grep -qx 'debian 12' "$WORK/said" || die "that is not Debian 12: $(cat "$WORK/said")"
     halt
 
-    boot --keep-mac --trust "$TRUST" "$url"
+    boot --keep-mac --trust "$TRUST" --record "$WORK/second.json" "$url"
     to_login
     halt
-    same "chunks fetched by the second run from $server" "$(stat_of .chunks_fetched)" 0
-    echo "$server, second run: no chunk fetched, $(stat_of .bytes) bytes"
+    # Debian's own readahead depends on the moment: now and then a boot reads a chunk that the one before has not.
+    new=$(comm -13 <(touched "$WORK/first.json") <(touched "$WORK/second.json") | wc -l)
+    at_most "chunks fetched by the second run from $server, which used $new that the first had not" \
+        "$(stat_of .chunks_fetched)" $((new < 5 ? 16 * new : 0)) # with what we read ahead behind them
+    echo "$server, second run: $(stat_of .chunks_fetched) chunks fetched, $new of them new, $(stat_of .bytes) bytes"
 done
 
 new_cache
