@@ -94,7 +94,7 @@ stop() {
 # run SYSTEM DIR: seconds to the login prompt on stdout; what the replay says is in DIR.json.
 run() {
     local start=$EPOCHREALTIME
-    "start_$1" "$2" && "$BUILD/tools/replay" -c "$raw" "$TRACE" "$TARGET" >"$2.json" && since "$start" || return
+    "start_$1" "$2" && "$BUILD/tools/replay" -c "$raw" ${TIMES:+-t "$TIMES-$1"} "$TRACE" "$TARGET" >"$2.json" && since "$start" || return
     [ ! -s "$2/stats.json" ] || cp "$2/stats.json" "$WORK/$1.stats"
     stop "$2" >&2
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Read what a guest has read, when it has read it, and say how long that took:
  *
- *     replay [-c REFERENCE] TRACE FILE|nbd+unix:///?socket=PATH
+ *     replay [-c REFERENCE] [-t TIMES] TRACE FILE|nbd+unix:///?socket=PATH
  *
  * TRACE has a line for each read, in the order in which the guest asked:
  *
@@ -16,6 +16,8 @@
  * go on with another one; so what a slow system adds here is the most that it would add to a boot, the same for all systems.
  *
  * The page cache answers nothing (O_DIRECT, where the file system can).  With -c each byte is compared with REFERENCE's.
+ * With -t each read leaves a line in TIMES: its number in the trace, when it was begun and how long it took in µs, offset,
+ * length.
  * Prints a JSON object: seconds in all; waited, those in which at least one read was under way; slowest read; reads; bytes.
  */
 #include <errno.h>
@@ -42,6 +44,7 @@ struct read {
     uint64_t offset;
     size_t len;
     bool done;
+    int64_t begun, took; /* µs, once it is done */
 };
 
 static struct read *reads;
@@ -178,6 +181,8 @@ static void end(struct read *read, int64_t since)
     if (now - since > slowest)
         slowest = now - since;
     bytes += read->len;
+    read->begun = since;
+    read->took = now - since;
     read->done = true;
     for (; complete < n_reads && reads[complete].done; complete++)
         released[complete + 1] = now;
@@ -238,16 +243,32 @@ static void parse(const char *path)
         fail(path, "there is no read in it");
 }
 
+static void write_times(const char *path, int64_t start)
+{
+    FILE *file = fopen(path, "we");
+    if (!file)
+        fail(path, strerror(errno));
+    for (size_t i = 0; i < n_reads; i++)
+        fprintf(file, "%zu %" PRId64 " %" PRId64 " %" PRIu64 " %zu\n", i, reads[i].begun - start,
+                reads[i].took, reads[i].offset, reads[i].len);
+    if (fclose(file) != 0)
+        fail(path, strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
+    const char *times = NULL;
     int option;
-    while ((option = getopt(argc, argv, "c:")) != -1) {
-        if (option != 'c')
+    while ((option = getopt(argc, argv, "c:t:")) != -1) {
+        if (option == 'c')
+            reference = optarg;
+        else if (option == 't')
+            times = optarg;
+        else
             return 2;
-        reference = optarg;
     }
     if (argc - optind != 2) {
-        fputs("replay [-c REFERENCE] TRACE FILE|NBD-URI\n", stderr);
+        fputs("replay [-c REFERENCE] [-t TIMES] TRACE FILE|NBD-URI\n", stderr);
         return 2;
     }
     parse(argv[optind]);
@@ -268,6 +289,8 @@ int main(int argc, char **argv)
            "\"bytes\": %" PRIu64 " }\n",
            (double)(released[n_reads] - start) / 1e6, (double)waited / 1e6, (double)slowest / 1e6,
            n_reads, bytes);
+    if (times)
+        write_times(times, start);
     for (size_t i = 0; i < WORKERS; i++)
         source_close(&sources[i]);
     return 0;
