@@ -86,6 +86,13 @@ static void landed(const struct nx_blob *blob, struct nx_bytes *bytes, bool fres
     nx_memo_put(memo_of(blobs, blob), &blob->digest, bytes);
 }
 
+/* (nx_flight_busy_fn) */
+static bool is_busy(void *opaque)
+{
+    const struct nx_blobs *blobs = opaque;
+    return blobs->options.cache && nx_cache_is_busy(blobs->options.cache);
+}
+
 /* ---- sources --------------------------------------------------------------- */
 
 static bool is_in_front(const struct nx_blobs *blobs, const struct nx_blob *blob)
@@ -264,8 +271,8 @@ int nx_blobs_new(const struct nx_blobs_options *options, struct nx_blobs **ret_b
         nx_memo_new(options->cache || options->fd >= 0 ? CHUNKS_MEMORY : NX_BLOBS_UNCACHED_MAX,
                     &blobs->chunks, err) < 0)
         return -1;
-    if (options->transport && nx_flights_new(options->transport, options->report, landed, blobs,
-                                             &blobs->flights, err) < 0)
+    if (options->transport && nx_flights_new(options->transport, options->report, landed, is_busy,
+                                             blobs, &blobs->flights, err) < 0)
         return -1;
     *ret_blobs = NX_STEAL(blobs);
     return 0;

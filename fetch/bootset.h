@@ -8,7 +8,10 @@
 #include "fetch/report.h"
 #include "fetch/tree.h"
 
-#define NX_BOOT_REQUEST (16u << 20) /* bytes of one range */
+/* Bytes of one range.  Ranges beside each other share the line, so that what is needed first would be there when all of
+ * them are: a boot set comes as one, but for a huge one.
+ */
+#define NX_BOOT_REQUEST (1u << 30)
 
 /* Begin to fetch the chunks of the boot set that are not here.  The pages that lead to them are read, so the index's
  * first boot_index bytes should be here (blobs.h, front).  No more than max bytes of

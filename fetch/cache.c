@@ -121,6 +121,11 @@ bool nx_cache_is_writable(struct nx_cache *cache)
     return nx_cachewriter_is_alive(cache->writer);
 }
 
+bool nx_cache_is_busy(struct nx_cache *cache)
+{
+    return nx_cachewriter_queued(cache->writer) > NX_CACHE_QUEUE_MAX / 2;
+}
+
 int nx_cache_wait_below(struct nx_cache *cache, uint64_t bytes, struct nx_error *err)
 {
     return nx_cachewriter_wait_below(cache->writer, bytes, err);

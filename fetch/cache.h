@@ -57,6 +57,9 @@ void nx_cache_put(struct nx_cache *cache, const struct nx_digest *digest, struct
 /* Is anything still written?  Not once writing has failed. */
 bool nx_cache_is_writable(struct nx_cache *cache);
 
+/* Does so much wait to be written that more might not be kept? */
+bool nx_cache_is_busy(struct nx_cache *cache);
+
 /* Wait until fewer than so many bytes wait to be written.  Fails if nothing is written any more, and says why. */
 int nx_cache_wait_below(struct nx_cache *cache, uint64_t bytes, struct nx_error *err);
 

@@ -494,6 +494,14 @@ bool nx_cachewriter_is_alive(struct nx_cachewriter *writer)
     return alive;
 }
 
+uint64_t nx_cachewriter_queued(struct nx_cachewriter *writer)
+{
+    pthread_mutex_lock(&writer->lock);
+    uint64_t bytes = writer->queued_bytes;
+    pthread_mutex_unlock(&writer->lock);
+    return bytes;
+}
+
 int nx_cachewriter_wait_below(struct nx_cachewriter *writer, uint64_t bytes, struct nx_error *err)
 {
     pthread_mutex_lock(&writer->lock);

@@ -38,6 +38,9 @@ enum nx_known nx_cachewriter_find(struct nx_cachewriter *writer, const struct nx
 
 bool nx_cachewriter_is_alive(struct nx_cachewriter *writer);
 
+/* Bytes that wait to be written. */
+uint64_t nx_cachewriter_queued(struct nx_cachewriter *writer);
+
 /* Wait until fewer than so many bytes wait; or until all is recorded, and no segment held.  Fails if writing has ended. */
 int nx_cachewriter_wait_below(struct nx_cachewriter *writer, uint64_t bytes, struct nx_error *err);
 int nx_cachewriter_flush(struct nx_cachewriter *writer, struct nx_error *err);

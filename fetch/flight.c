@@ -23,10 +23,11 @@
 
 #include "fetch/digestmap.h"
 
-#define WORKERS   2
-#define GAP_MAX   4096 /* bytes between two blobs of one range */
-#define WRONG_MAX 3    /* times that each mirror may have wrong bytes for one blob, … */
-#define WRONG_RUN 10 /* … and while a machine runs: in a minute somebody may have put it right */
+#define WORKERS     2
+#define GAP_MAX     4096       /* bytes between two blobs of one range */
+#define ARRIVED_MAX (8u << 20) /* bytes that the workers have not got to: then ranges are held */
+#define WRONG_MAX   3          /* times that each mirror may have wrong bytes for one blob, … */
+#define WRONG_RUN   10 /* … and while a machine runs: in a minute somebody may have put it right */
 #define NEAR_BYTES \
     (512u << 10) /* what 100 Mbit/s bring in 40 ms: as long as a range's own speed is not known */
 #define STALLED_MS    1500 /* after so long without a byte nobody should wait for a range */
@@ -50,6 +51,7 @@ struct batch {
     struct nx_flights *flights;
     TAILQ_ENTRY(batch) link; /* on the list of arrivals: under lock */
     struct nx_error err;     /* what the transfer ended with */
+    size_t arrived_bytes;    /* what it has added to the flights' */
 
     /* How the range comes: under lock.  Times are those of nx_now_ms(). */
     int64_t started;   /* the try that the next two belong to; 0: no byte has come yet */
@@ -67,6 +69,7 @@ struct nx_flights {
     struct nx_transport *transport;
     struct nx_report *report;
     nx_flight_landed_fn *landed;
+    nx_flight_busy_fn *busy; /* or NULL */
     void *opaque;
     pthread_t workers[WORKERS];
     unsigned n_workers;
@@ -77,6 +80,7 @@ struct nx_flights {
     pthread_cond_t emptying;     /* fewer than `awaited` bytes are on their way */
     struct nx_map map;           /* under lock */
     TAILQ_HEAD(, batch) arrived; /* under lock; the urgent first */
+    uint64_t arrived_bytes;      /* under lock: of the batches that are, or are with a worker */
     uint64_t bytes;              /* under lock: of all flights in the map */
     uint64_t awaited;            /* under lock: somebody waits until there are fewer; 0: nobody */
     struct nx_error background_err; /* under lock: why one that nobody waits for has failed */
@@ -148,7 +152,7 @@ static void set_done(struct nx_flights *flights, struct flight *flight, struct n
 /* ---- batches --------------------------------------------------------------- */
 
 static void batch_arrived(struct nx_transfer *transfer, const struct nx_error *err);
-static void more_arrived(struct nx_transfer *transfer);
+static bool more_arrived(struct nx_transfer *transfer);
 
 static struct batch *new_batch(struct nx_flights *flights, size_t room, enum nx_priority priority)
 {
@@ -238,6 +242,8 @@ static void add_arrived(struct nx_flights *flights, struct batch *batch)
         batch->members[i]->batch = NULL;
         urgent |= batch->members[i]->urgent;
     }
+    batch->arrived_bytes = batch->transfer.http.body.len;
+    flights->arrived_bytes += batch->arrived_bytes;
     if (urgent)
         TAILQ_INSERT_HEAD(&flights->arrived, batch, link);
     else
@@ -245,8 +251,18 @@ static void add_arrived(struct nx_flights *flights, struct batch *batch)
     pthread_cond_signal(&flights->arrival);
 }
 
-/* Hand over what has come of a range, so that nobody waits for what stands behind it (nx_transfer.arrived). */
-static void more_arrived(struct nx_transfer *transfer)
+static bool is_awaited(const struct batch *batch) /* under lock */
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->members[i]->urgent)
+            return true;
+    return false;
+}
+
+/* Hand over what has come of a range, so that nobody waits for what stands behind it (nx_transfer.arrived).  A line may
+ * be faster than the workers, and than the cache's disk.
+ */
+static bool more_arrived(struct nx_transfer *transfer)
 {
     struct batch *batch = transfer->opaque;
     struct nx_flights *flights = batch->flights;
@@ -256,7 +272,9 @@ static void more_arrived(struct nx_transfer *transfer)
     struct batch *part = n ? take_part(batch, n) : NULL;
     if (part)
         add_arrived(flights, part);
+    bool room = flights->arrived_bytes < ARRIVED_MAX, awaited = is_awaited(batch);
     pthread_mutex_unlock(&flights->lock);
+    return room && (awaited || !flights->busy || !flights->busy(flights->opaque));
 }
 
 /* All of a range, or what was left of it, is here or has failed (nx_transfer.done). */
@@ -646,8 +664,10 @@ static void *work(void *opaque)
         }
         TAILQ_REMOVE(&flights->arrived, batch, link);
         pthread_mutex_unlock(&flights->lock);
+        size_t bytes = batch->arrived_bytes;
         process(flights, batch);
         pthread_mutex_lock(&flights->lock);
+        flights->arrived_bytes -= bytes;
     }
     pthread_mutex_unlock(&flights->lock);
     return NULL;
@@ -656,8 +676,8 @@ static void *work(void *opaque)
 /* ---- new and free ---------------------------------------------------------- */
 
 int nx_flights_new(struct nx_transport *transport, struct nx_report *report,
-                   nx_flight_landed_fn *landed, void *opaque, struct nx_flights **ret_flights,
-                   struct nx_error *err)
+                   nx_flight_landed_fn *landed, nx_flight_busy_fn *busy, void *opaque,
+                   struct nx_flights **ret_flights, struct nx_error *err)
 {
     NX_AUTO_FLIGHTS struct nx_flights *flights = calloc(1, sizeof(*flights));
     if (!flights)
@@ -670,6 +690,7 @@ int nx_flights_new(struct nx_transport *transport, struct nx_report *report,
     flights->transport = transport;
     flights->report = report;
     flights->landed = landed;
+    flights->busy = busy;
     flights->opaque = opaque;
     if (nx_map_init(&flights->map, 10, err) < 0)
         return -1;

@@ -16,9 +16,13 @@ struct nx_flights;
 typedef void nx_flight_landed_fn(const struct nx_blob *blob, struct nx_bytes *bytes, bool fresh,
                                  void *opaque);
 
+/* Any thread: does landed() have as much in hand as it can take?  Then what nobody waits for comes more slowly. */
+typedef bool nx_flight_busy_fn(void *opaque);
+
+/* busy may be NULL: never. */
 int nx_flights_new(struct nx_transport *transport, struct nx_report *report,
-                   nx_flight_landed_fn *landed, void *opaque, struct nx_flights **ret_flights,
-                   struct nx_error *err);
+                   nx_flight_landed_fn *landed, nx_flight_busy_fn *busy, void *opaque,
+                   struct nx_flights **ret_flights, struct nx_error *err);
 void nx_flights_stop(struct nx_flights *flights);
 void nx_flights_free(struct nx_flights *flights);
 

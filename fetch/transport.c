@@ -21,6 +21,8 @@
 #define SLOW_SPEED       256  /* bytes/s: what is slower than that is silence, at first */
 #define READAHEAD_TRIES  1
 #define CURL_BUFFER_SIZE (128L << 10)
+#define HELD_MS \
+    10 /* how often held transfers are looked at: a fast line's socket has more than that */
 
 TAILQ_HEAD(transfer_list, nx_transfer);
 
@@ -130,10 +132,18 @@ static void give_handle(struct nx_transport *transport, CURL *easy)
 static void failed(struct nx_transport *transport, struct nx_transfer *transfer,
                    const struct nx_error *err);
 
+/* Take no more of its answer for now, or go on; the server then waits, as curl reads no more. */
+static void hold(struct nx_transfer *transfer, bool held)
+{
+    transfer->held = held;
+    curl_easy_pause(transfer->easy, held ? CURLPAUSE_RECV : CURLPAUSE_CONT);
+}
+
 static void tell_arrived(struct nx_http_request *http)
 {
     struct nx_transfer *transfer = http->opaque;
-    transfer->arrived(transfer);
+    if (!transfer->arrived(transfer) && !transfer->held)
+        hold(transfer, true);
 }
 
 /* While somebody waits, silence is borne less long at first: often just this connection is dead, and another one
@@ -172,6 +182,7 @@ static int start_with(struct nx_transport *transport, struct nx_transfer *transf
     http->arrived = transfer->arrived ? tell_arrived : NULL;
     http->opaque = transfer;
     transfer->started = nx_now_ms();
+    transfer->held = false;
     if (nx_http_prepare(easy, mirror->url, transport->options, http, err) < 0)
         return -1;
     bound_slowness(transport, transfer, easy);
@@ -399,6 +410,24 @@ static void cancel_all(struct nx_transport *transport)
     }
 }
 
+/* Let those go on whose bytes are wanted again; are any still held? */
+static bool release_held(struct nx_transport *transport)
+{
+    struct nx_transfer *transfers[TRANSFERS_MAX], *transfer;
+    unsigned n = 0, still = 0;
+    pthread_mutex_lock(&transport->lock);
+    TAILQ_FOREACH(transfer, &transport->active, link)
+    if (transfer->held)
+        transfers[n++] = transfer;
+    pthread_mutex_unlock(&transport->lock);
+    for (unsigned i = 0; i < n; i++) {
+        if (transfers[i]->arrived(transfers[i]))
+            hold(transfers[i], false);
+        still += transfers[i]->held;
+    }
+    return still > 0;
+}
+
 static void *run(void *opaque)
 {
     struct nx_transport *transport = opaque;
@@ -407,13 +436,14 @@ static void *run(void *opaque)
         if (wait < 0)
             break;
         int running;
+        bool held = release_held(transport);
         curl_multi_perform(transport->multi, &running);
         handle_completed(transport);
         /* What has just ended may have made room, or be tried again at once. */
         wait = start_all(transport);
         if (wait < 0)
             break;
-        curl_multi_poll(transport->multi, NULL, 0, wait, NULL);
+        curl_multi_poll(transport->multi, NULL, 0, held && wait > HELD_MS ? HELD_MS : wait, NULL);
     }
     return NULL;
 }

@@ -49,9 +49,9 @@ struct nx_transfer {
     unsigned delay_ms; /* not before so many milliseconds from now */
     nx_transfer_fn *done;
     /* Called on the network thread when more of http.body has come, or NULL: be quick.  It may
-     * call nx_transfer_take().
+     * call nx_transfer_take().  False: enough for now; it is called again before more is let in.
      */
-    void (*arrived)(struct nx_transfer *transfer);
+    bool (*arrived)(struct nx_transfer *transfer);
     void *opaque;
 
     struct nx_http_request
@@ -63,6 +63,7 @@ struct nx_transfer {
     CURL *easy;        /* while it is with curl */
     int64_t due;       /* ms: not before */
     int64_t started;   /* ms: when this try was; network thread */
+    bool held;         /* arrived() wanted no more; network thread */
     unsigned failures; /* that may pass */
     unsigned refusals; /* mirrors that have refused in a row */
     bool waits;        /* counted among those that the user hears of */

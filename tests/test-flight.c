@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -90,15 +91,26 @@ static void setup(void)
     origin = origin_start(data, TOTAL);
 }
 
+/* What the cache's disk is. */
+static atomic_bool busy;
+static atomic_uint asked_busy;
+
+static bool is_busy(void *opaque)
+{
+    asked_busy++;
+    return busy;
+}
+
 /* Flights over a transport that gives a stalled range up after stall seconds. */
 static void take_off(unsigned stall, unsigned tries)
 {
+    busy = false;
     static struct nx_http_options options;
     struct nx_error err = NX_ERROR_INIT;
     char *url = (char *)origin_url(origin);
     options = (struct nx_http_options){ .stall_timeout = stall, .connect_timeout = 2 };
     nx_assert_ok(nx_transport_new(&url, 1, &options, tries, &report, &transport, &err), err);
-    nx_assert_ok(nx_flights_new(transport, &report, landed, NULL, &flights, &err), err);
+    nx_assert_ok(nx_flights_new(transport, &report, landed, is_busy, NULL, &flights, &err), err);
 }
 
 static void stop(void)
@@ -154,6 +166,24 @@ START_TEST(test_delivery)
     check_all();
     ck_assert_uint_eq(origin_requests(origin), 1);
     ck_assert_uint_eq(report.stats.bytes, TOTAL);
+}
+END_TEST
+
+/* While the cache's disk is behind a range waits at the server, but who waits for a part of it does not. */
+START_TEST(test_held)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    take_off(60, 1);
+    busy = true;
+    begin_all(NX_PRIORITY_BOOT);
+    for (unsigned since = asked_busy; asked_busy < since + 10;)
+        sched_yield();
+    pthread_mutex_lock(&lock);
+    ck_assert_uint_lt(n_landed, CHUNKS);
+    pthread_mutex_unlock(&lock);
+    nx_assert_ok(get(CHUNKS - 1, &err), err);
+    busy = false;
+    check_all();
 }
 END_TEST
 
@@ -369,6 +399,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, test_delivery);
+    tcase_add_test(tcase, test_held);
     tcase_add_test(tcase, test_cut);
     tcase_add_test(tcase, test_stall);
     tcase_add_test(tcase, test_wrong_bytes);

@@ -314,7 +314,7 @@ static struct {
     size_t longest; /* what was left in the body */
 } taken;
 
-static void take_thousands(struct nx_transfer *transfer)
+static bool take_thousands(struct nx_transfer *transfer)
 {
     NX_AUTO_BUFFER struct nx_buffer front = NX_BUFFER_INIT(0);
     size_t n = transfer->http.body.len / 1000 * 1000;
@@ -326,6 +326,7 @@ static void take_thousands(struct nx_transfer *transfer)
     taken.len += n;
     if (transfer->http.body.len > taken.longest)
         taken.longest = transfer->http.body.len;
+    return true;
 }
 
 /* The answers break off; no thousand is asked for twice, and little memory is needed. */
@@ -349,9 +350,34 @@ START_TEST(test_taking)
 }
 END_TEST
 
-/* As before, but nothing is left for the next try: it may be given up. */
-static void take_nothing(struct nx_transfer *transfer)
+/* Enough for now, at each third call: what is held comes later, and no more than curl's buffer meanwhile. */
+static bool take_thousands_slowly(struct nx_transfer *transfer)
 {
+    static unsigned calls;
+    take_thousands(transfer);
+    return ++calls % 3 != 0;
+}
+
+START_TEST(test_holding)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 2);
+    memset(&taken, 0, sizeof(taken));
+    struct nx_transfer transfer = { .offset = 100,
+                                    .length = 150000,
+                                    .arrived = take_thousands_slowly };
+    nx_assert_ok(nx_transport_fetch(transport, &transfer, &err), err);
+    ck_assert_uint_eq(taken.len + transfer.http.body.len, 150000);
+    ck_assert_mem_eq(taken.bytes, data + 100, taken.len);
+    ck_assert_uint_eq(origin_requests(origin), 1);
+    nx_http_request_release(&transfer.http);
+}
+END_TEST
+
+/* As before, but nothing is left for the next try: it may be given up. */
+static bool take_nothing(struct nx_transfer *transfer)
+{
+    return true;
 }
 
 START_TEST(test_taking_nothing)
@@ -476,6 +502,7 @@ int main(void)
     tcase_add_test(tcase, test_ignored_if_range);
     tcase_add_test(tcase, test_taking);
     tcase_add_test(tcase, test_taking_nothing);
+    tcase_add_test(tcase, test_holding);
     tcase_add_test(tcase, test_many);
     tcase_add_loop_test(tcase, test_promoted_in_back_off, 0, NX_PRIORITIES);
     tcase_add_test(tcase, test_stop);
