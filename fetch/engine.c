@@ -194,6 +194,8 @@ static int open_images(struct engine *engine, struct nx_error *err)
     nx_report_set_images(&engine->report, manifest->n_images);
     if (nx_images_new(manifest, engine->blobs, &engine->report, &engine->images, err) < 0)
         return -1;
+    if (engine->config->complete || wants_boot_set(engine))
+        nx_images_set_generous(engine->images);
     return nx_images_open_roots(engine->images, err) < 0 ? -1 : set_recorder(engine, err);
 }
 

@@ -15,9 +15,10 @@
 
 #define DECODED_MEMORY (12u << 20) /* bytes of decoded chunks: guests read 4 KiB of 64 KiB */
 #define IDLE_MAX       8           /* decompressors kept */
-#define AROUND_MIN     (64u << 10) /* bytes of memory that come with a missing page of it, aligned: … */
+#define AROUND_MIN     (64u << 10) /* bytes that come with a missing page of memory, aligned: … */
+#define AROUND_CHUNKS  2           /* … but so many chunks, at least, with one of a disk: … */
 #define AROUND_MAX     (1u << 20)
-#define AROUND_MISSES  8    /* … twice as many after so many pages that were missing, … */
+#define AROUND_MISSES  8    /* … twice as many after so many that were missing, … */
 #define AROUND_MS      1000 /* … until none was for so long */
 #define PIECE_CHUNKS   256  /* chunks that one step of a read deals with: those of a leaf */
 
@@ -25,14 +26,17 @@ struct nx_images {
     struct nx_tree tree;
     struct nx_report *report;
     struct nx_recorder *recorder; /* or NULL */
+    bool generous;                /* with disks, too */
     struct nx_memo *decoded;
 
     pthread_mutex_t lock;
     struct nx_decompressor *idle[IDLE_MAX];       /* under lock */
     unsigned n_idle;                              /* under lock */
     struct nx_readahead readahead[NX_IMAGES_MAX]; /* under lock */
-    unsigned misses;                              /* under lock: of memory, in a row */
-    int64_t last_miss;                            /* under lock: ms */
+    struct misses {
+        unsigned count;      /* in a row */
+        int64_t last;        /* ms */
+    } misses[NX_IMAGES_MAX]; /* under lock */
 };
 
 /* ---- decoding -------------------------------------------------------------- */
@@ -141,28 +145,32 @@ static bool is_coming(struct nx_images *images, const struct piece *piece)
     return true;
 }
 
-/* How much to fetch around a missing page of memory.  A page costs a round trip, in which the line would carry hundreds
+/* How much to fetch around what is missing.  A chunk costs a round trip, in which the line would carry hundreds
  * of KiB.  The few that a boot set has not foreseen should cost few bytes; but a machine that begins something new
  * wants thousands, and is quicker with all their neighbours.  docs/benchmarks.md has the figures.
  */
-static uint64_t around_bytes(struct nx_images *images)
+static uint64_t around_chunks(struct nx_images *images, unsigned image)
 {
+    const struct nx_image *img = &images->tree.manifest->images[image];
+    struct misses *misses = &images->misses[image];
     pthread_mutex_lock(&images->lock);
     int64_t now = nx_now_ms();
-    if (now - images->last_miss > AROUND_MS)
-        images->misses = 0;
-    images->last_miss = now;
-    unsigned doublings = images->misses++ / AROUND_MISSES;
+    if (now - misses->last > AROUND_MS)
+        misses->count = 0;
+    misses->last = now;
+    unsigned doublings = misses->count++ / AROUND_MISSES;
     pthread_mutex_unlock(&images->lock);
-    return doublings < 4 ? (uint64_t)AROUND_MIN << doublings : AROUND_MAX;
+    uint64_t bytes = doublings < 4 ? (uint64_t)AROUND_MIN << doublings : AROUND_MAX;
+    uint64_t chunks = bytes / img->chunk_size;
+    return img->role != NX_IMAGE_MEMORY && chunks < AROUND_CHUNKS ? AROUND_CHUNKS : chunks;
 }
 
-/* As want(), for a piece of memory. */
+/* As want(), with neighbours. */
 static bool want_around(struct nx_images *images, const struct nx_leaf *leaf,
                         const struct piece *piece)
 {
     const struct nx_image *img = &images->tree.manifest->images[piece->image];
-    uint64_t chunks = is_coming(images, piece) ? 0 : around_bytes(images) / img->chunk_size;
+    uint64_t chunks = is_coming(images, piece) ? 0 : around_chunks(images, piece->image);
     if (chunks < 2 || chunks > PIECE_CHUNKS)
         return want(images, piece, NX_PRIORITY_DEMAND);
     struct piece around = { .image = piece->image, .first = piece->first & ~(chunks - 1) };
@@ -248,8 +256,9 @@ static int read_piece(struct nx_images *images, unsigned image, struct span *spa
     uint64_t piece_end = (piece.first + piece.count) * img->chunk_size;
     if (end > piece_end)
         end = piece_end;
-    bool missing = img->role == NX_IMAGE_MEMORY ? want_around(images, &leaf, &piece)
-                                                : want(images, &piece, NX_PRIORITY_DEMAND);
+    bool missing = img->role == NX_IMAGE_MEMORY || images->generous
+                       ? want_around(images, &leaf, &piece)
+                       : want(images, &piece, NX_PRIORITY_DEMAND);
     uint64_t ahead = note_read(images, image, span->offset, end - span->offset, missing);
     if (ahead)
         want_ahead(images, &leaf, image, end, ahead);
@@ -289,6 +298,11 @@ int nx_images_open_roots(struct nx_images *images, struct nx_error *err)
 void nx_images_set_recorder(struct nx_images *images, struct nx_recorder *recorder)
 {
     images->recorder = recorder;
+}
+
+void nx_images_set_generous(struct nx_images *images)
+{
+    images->generous = true;
 }
 
 const struct nx_tree *nx_images_tree(const struct nx_images *images)

@@ -20,6 +20,11 @@ void nx_images_free(struct nx_images *images);
 /* Note what is read from now on; recorder must outlive the images.  Before the first read. */
 void nx_images_set_recorder(struct nx_images *images, struct nx_recorder *recorder);
 
+/* A missing chunk of a disk brings its neighbours from now on: for who does not count bytes, or has a boot set, after
+ * which little is missing.  Before the first read.
+ */
+void nx_images_set_generous(struct nx_images *images);
+
 /* Have the root of every image's index, so that a package that cannot be read says so at once. */
 int nx_images_open_roots(struct nx_images *images, struct nx_error *err);
 
