@@ -249,8 +249,8 @@ static int open_sources(struct build *b, uint64_t *ret_data, struct nx_error *er
         const struct nx_author_image *author = &b->author.images[i];
         uint32_t chunk_size =
             author->role == NX_IMAGE_NVRAM ? NX_NVRAM_CHUNK_DEFAULT : options->chunk_size;
-        if (nx_source_open(author->original.path, author->original.format, &b->sources[i], err) <
-                0 ||
+        if (nx_source_open(author->original.path, author->original.format,
+                           author->original.own_file, &b->sources[i], err) < 0 ||
             add_image(b, author->name, author->role, chunk_size, author->original.path, ret_data,
                       err) < 0)
             return -1;

@@ -135,6 +135,20 @@ static int find_backing(const json_t *info, const char *path, char **ret_path,
     return 0;
 }
 
+static bool is_own_file(const json_t *info, const char *format)
+{
+    const json_t *data = json_object_get(json_object_get(info, "format-specific"), "data");
+    return strcmp(format, "raw") == 0 ||
+           (strcmp(format, "qcow2") == 0 && data && !json_object_get(data, "data-file"));
+}
+
+/* The image itself, and not what it is based on. */
+static void take_info(struct nx_original *original, const json_t *info)
+{
+    original->size = (uint64_t)json_integer_value(json_object_get(info, "virtual-size"));
+    original->own_file = is_own_file(info, original->format);
+}
+
 static int walk_chain(struct nx_original *original, struct nx_error *err)
 {
     NX_AUTO_FREE char *path = strdup(original->path);
@@ -148,7 +162,7 @@ static int walk_chain(struct nx_original *original, struct nx_error *err)
             return -1;
         NX_AUTO(json) json_t *info = raw_info;
         if (original->n_files == 1)
-            original->size = (uint64_t)json_integer_value(json_object_get(info, "virtual-size"));
+            take_info(original, info);
         if (json_is_true(json_object_get(info, "encrypted")))
             return nx_fail(err, NX_ERR_FORMAT,
                            "%s: is encrypted: decrypt it with qemu-img convert first", path);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/interrupt.h"
+#include "pack/hostmap.h"
 #include "pack/qemunbd.h"
 
 /* One request for extents covers at most so much; qemu-nbd answers with as many as it likes. */
@@ -21,6 +22,7 @@ struct nx_source {
     void *opaque;
 
     struct nx_qemunbd server;
+    struct nx_hostmap hostmap;
     uint64_t size;
     bool has_extents;
 
@@ -33,13 +35,22 @@ struct nx_source {
     bool failed; /* a read was answered with an error */
 };
 
-int nx_source_open(const char *path, const char *format, struct nx_source **ret_source,
-                   struct nx_error *err)
+static struct nx_source *new_source(void)
 {
-    NX_AUTO_SOURCE struct nx_source *source = calloc(1, sizeof *source);
+    struct nx_source *source = calloc(1, sizeof *source);
+    if (!source)
+        return NULL;
+    source->server = (struct nx_qemunbd)NX_QEMUNBD_INIT;
+    source->hostmap = (struct nx_hostmap)NX_HOSTMAP_INIT;
+    return source;
+}
+
+int nx_source_open(const char *path, const char *format, bool own_file,
+                   struct nx_source **ret_source, struct nx_error *err)
+{
+    NX_AUTO_SOURCE struct nx_source *source = new_source();
     if (!source)
         return nx_fail_errno(err, "%s", path);
-    source->server = (struct nx_qemunbd)NX_QEMUNBD_INIT;
     if (nx_qemunbd_open(&source->server, path, format, false, err) < 0)
         return -1;
     struct nbd_handle *nbd = source->server.nbd;
@@ -48,6 +59,8 @@ int nx_source_open(const char *path, const char *format, struct nx_source **ret_
         return nx_qemunbd_fail(&source->server, err);
     source->size = (uint64_t)size;
     source->has_extents = nbd_can_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) == 1;
+    if (own_file)
+        nx_hostmap_open(&source->hostmap, path, format);
     *ret_source = NX_STEAL(source);
     return 0;
 }
@@ -55,13 +68,12 @@ int nx_source_open(const char *path, const char *format, struct nx_source **ret_
 int nx_source_new(const struct nx_source_ops *ops, void *opaque, uint64_t size,
                   struct nx_source **ret_source, struct nx_error *err)
 {
-    struct nx_source *source = calloc(1, sizeof *source);
+    struct nx_source *source = new_source();
     if (!source)
         return nx_fail_errno(err, "source");
     source->ops = ops;
     source->opaque = opaque;
     source->size = size;
-    source->server = (struct nx_qemunbd)NX_QEMUNBD_INIT;
     *ret_source = source;
     return 0;
 }
@@ -71,6 +83,7 @@ void nx_source_free(struct nx_source *source)
     if (!source)
         return;
     nx_qemunbd_release(&source->server);
+    nx_hostmap_release(&source->hostmap);
     free(source);
 }
 
@@ -177,13 +190,24 @@ static int read_done(void *opaque, int *error)
     return 1; /* libnbd may forget the command */
 }
 
+/* What needs no request: 1: done; 0: it does. */
+static int read_at_once(struct nx_source *source, void *buf, size_t len, uint64_t offset,
+                        struct nx_error *err)
+{
+    if (nx_check_interrupt(err) < 0)
+        return -1;
+    if (source->ops)
+        return source->ops->read(source->opaque, buf, len, offset, err) < 0 ? -1 : 1;
+    return nx_hostmap_read(&source->hostmap, buf, len, offset, source->server.path, err);
+}
+
 int nx_source_start_read(struct nx_source *source, void *buf, size_t len, uint64_t offset,
                          nx_source_done_fn *done, void *opaque, struct nx_error *err)
 {
-    if (source->ops) {
-        if (nx_check_interrupt(err) < 0 ||
-            source->ops->read(source->opaque, buf, len, offset, err) < 0)
-            return -1;
+    int at_once = read_at_once(source, buf, len, offset, err);
+    if (at_once < 0)
+        return -1;
+    if (at_once) {
         done(opaque);
         return 0;
     }

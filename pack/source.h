@@ -9,6 +9,7 @@
 #ifndef NX_PACK_SOURCE_H
 #define NX_PACK_SOURCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,9 +19,11 @@
 
 struct nx_source;
 
-/* path is absolute (so that QEMU takes it for nothing but a file's name). */
-int nx_source_open(const char *path, const char *format, struct nx_source **ret_source,
-                   struct nx_error *err);
+/* path is absolute (so that QEMU takes it for nothing but a file's name); own_file: all that is the image's own, and not
+ * its backing files', stands in that file, so that it may be read from there (hostmap.h).
+ */
+int nx_source_open(const char *path, const char *format, bool own_file,
+                   struct nx_source **ret_source, struct nx_error *err);
 void nx_source_free(struct nx_source *source); /* ends qemu-nbd and waits for it */
 
 /* Another source, which is read by functions that are like these below, at offsets and by lengths that are multiples of

@@ -40,6 +40,13 @@ for options in "vmdk subformat=monolithicFlat" "vmdk subformat=streamOptimized" 
     round "$options" $1:"$work/d.$1"
     is "$options: content" "$disk_hash" "$(hash_of out/disk0.raw)"
 done
+# The image's file has not the bytes.  The outer file's holes would be read as zeros.
+qemu-img create -q -f qcow2 -o data_file="$work/d.data" d.outer.qcow2 $SIZE
+qemu-img convert -n -f raw -O qcow2 disk.raw d.outer.qcow2
+round "qcow2 with a data file" qcow2:"$work/d.outer.qcow2"
+is "qcow2 with a data file: content" "$disk_hash" "$(hash_of out/disk0.raw)"
+rm -f d.*
+
 cp disk.raw d.raw
 round "no driver, relative path" -:d.raw
 is "no driver, relative path: content" "$disk_hash" "$(hash_of out/disk0.raw)"
