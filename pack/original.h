@@ -24,10 +24,11 @@ struct nx_stamp {
 };
 
 struct nx_original {
-    char *path;                          /* absolute */
-    const char *format;                  /* QEMU's name for it */
-    uint64_t size;                       /* bytes that the guest sees */
-    bool own_file; /* the image's bytes stand in its file: not in others beside it (qcow2's data files, vmdk's extents) */
+    char *path;         /* absolute */
+    const char *format; /* QEMU's name for it */
+    uint64_t size;      /* bytes that the guest sees */
+    bool
+        own_file; /* the image's bytes stand in its file: not in others beside it (qcow2's data files, vmdk's extents) */
     struct nx_stamp files[NX_CHAIN_MAX]; /* the image and what it is based on */
     unsigned n_files;
 };

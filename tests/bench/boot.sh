@@ -6,7 +6,7 @@
 . tests/lib/guests.sh
 . tests/lib/qemu.sh
 . tests/bench/lib.sh
-RUNS=${BOOT_RUNS:-$([ -n "${QUICK:-}" ] && echo 1 || echo 3)}
+RUNS=${BOOT_RUNS:-$([ -n "${QUICK:-}" ] && echo 1 || echo 2)}
 package debian >&2 || exit
 publish "$PACKAGE"
 start_nginx "$WORK/www" || exit

@@ -57,6 +57,18 @@ pairs added zstd_save || exit
 row '  what the memory adds: seconds' "$MEDIAN_A" "$MEDIAN_B" "$RATIO" 2
 peak_row 'packing 2 GiB of memory and its disk' --no-train "$save" || exit
 
+# ---- growth: with the memory ----
+names=(debian-saved debian-saved-1g debian-saved-2g debian-saved-4g)
+[ -z "${QUICK:-}" ] || names=()
+for name in "${names[@]}"; do
+    guest $name >&2 || exit
+    save=$(packed_from) domain=$GUEST/domain.xml
+    took=$(for ((i = 0; i < RUNS; i++)); do added || exit; done | median) || exit
+    row "packing $name: seconds that the memory adds" "$took" '' ''
+    row '  ... bytes of the save, and of the package' "$(stat -c %s "$work/out.nxpk")" "$(stat -c %s "$save")" ''
+    peak_row '  ...' --no-train "$save" || exit
+done
+
 # ---- growth: 16 MiB of data, evenly spread ----
 for gib in 1 10 100 1024; do
     rm -f "$work/sparse.qcow2"

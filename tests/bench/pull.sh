@@ -29,10 +29,17 @@ curl_to_file() {
     rm -f "$WORK/curled" # or it waits for the old one's blocks to be freed
     seconds curl -sSf -o "$WORK/curled" "$direct/debian.nxpk"
 }
+# What pull does, too: what it says is on the disk survives a power cut.
+curl_and_sync() {
+    rm -f "$WORK/curled"
+    seconds sh -c 'curl -sSf -o "$1" "$2" && sync "$1"' - "$WORK/curled" "$direct/debian.nxpk"
+}
 rate_of_link() { awk -v size="$size" 'BEGIN { printf "%.2f\n", size / 12500000 }'; }
 
 pairs without_link curl_to_file || exit
 row 'pull without a link: seconds, against curl -o' "$MEDIAN_A" "$MEDIAN_B" "$RATIO" 2
+pairs without_link curl_and_sync || exit
+row 'pull without a link: seconds, against curl -o and sync' "$MEDIAN_A" "$MEDIAN_B" "$RATIO"
 row 'nxfetch while it pulls: peak memory, KiB' "$(tail -n 1 "$WORK/rss")" 65536 "$(ratio "$(tail -n 1 "$WORK/rss")" 65536)" 1
 
 start_relay "${LINE_100M[@]}" || exit

@@ -30,7 +30,7 @@ local_file() {
 
 download() { seconds curl -sS -o /dev/null "$URL_BASE/$name.save.$kind"; }
 
-names=(debian-saved debian-saved-2g) kinds=(xz zstd)
+names=(debian-saved debian-saved-1g debian-saved-2g debian-saved-4g) kinds=(xz zstd)
 [ -z "${QUICK:-}" ] || names=(debian-saved) kinds=(xz)
 for name in "${names[@]}"; do
     package $name >&2 || exit
@@ -41,8 +41,10 @@ for name in "${names[@]}"; do
     row "$name to its answer: seconds" "$MEDIAN_A" "$MEDIAN_B" "$RATIO"
     added=$(awk -v a="$MEDIAN_A" -v b="$MEDIAN_B" 'BEGIN { printf "%.2f\n", a - b }')
     row '  seconds added, of 0.7' "$added" 0.7 "$(ratio "$added" 0.7)" 1
-    [ $name = debian-saved ] && small=$added ||
-        row '  seconds added with 2 GiB, of those with 512 MiB' "$added" "$small" "$(ratio "$added" "$small")" 1.15
+    case $name in
+    debian-saved) small=$added ;;
+    *) row "  seconds added with ${name##*-}, of those with 512 MiB" "$added" "$small" "$(ratio "$added" "$small")" 1.15 ;;
+    esac
     new_cache
     boot --no-cold --trust "$TRUST" "$URL_BASE/$name.nxpk"
     "$BUILD/tools/guest-talk" -i 100 -o "$TRANSCRIPT" -p "$FETCH_PID" "$SERIAL" 60 'poke:# ' || exit

@@ -6,7 +6,7 @@
 #
 #     debian-saved      Debian, 512 MiB, root's shell; a counting process, a file that is open and has no name,
 #                       random data on a tmpfs
-#     debian-saved-2g   the same with 2 GiB
+#     debian-saved-1g   the same with 1 GiB; so -2g, -4g
 #     tiny-saved        busybox, 128 MiB, counting: for what needs just any suspended machine
 #     q35-saved         busybox on q35 with four virtual CPUs and a vmgenid
 #     big-saved         busybox with 5 GiB, data above the PCI hole
@@ -19,7 +19,9 @@ BUILD=${BUILD:-build/gcc}
 base=tiny xml=$here/tiny.xml memory=131072 cpus=1 machine=pc-i440fx-7.2
 case $variant in
 debian-saved) base=debian xml=$here/debian.xml memory=524288 ;;
-debian-saved-2g) base=debian xml=$here/debian.xml memory=2097152 ;;
+debian-saved-[124]g)
+    gib=${variant%g}
+    base=debian xml=$here/debian.xml memory=$((${gib##*-} * 1048576)) ;;
 tiny-saved | writing-saved | screen-saved) ;;
 q35-saved) xml=$here/q35.xml memory=262144 cpus=4 machine=pc-q35-7.2 ;;
 big-saved) memory=5242880 ;;

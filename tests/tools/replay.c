@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Read what a guest has read, when it has read it, and say how long that took:
  *
- *     replay [-c REFERENCE] [-t TIMES] TRACE FILE|nbd+unix:///?socket=PATH
+ *     replay [-c REFERENCE] [-t TIMES] [-x MS] TRACE FILE|nbd+unix:///?socket=PATH
  *
  * TRACE has a line for each read, in the order in which the guest asked:
  *
@@ -18,6 +18,8 @@
  * The page cache answers nothing (O_DIRECT, where the file system can).  With -c each byte is compared with REFERENCE's.
  * With -t each read leaves a line in TIMES: its number in the trace, when it was begun and how long it took in µs, offset,
  * length.
+ * With -x no think time is longer than so many ms: a boot's pauses, in which it reads nothing, cost a benchmark half
+ * of its time.  A system that goes on in them, in the background, gets less time for that than it would have.
  * Prints a JSON object: seconds in all; waited, those in which at least one read was under way; slowest read; reads; bytes.
  */
 #include <errno.h>
@@ -61,6 +63,7 @@ static int64_t waiting_since, waited, slowest;
 static uint64_t bytes;
 
 static const char *target, *reference;
+static int64_t longest_think = INT64_MAX; /* µs */
 
 static _Noreturn void fail(const char *what, const char *why)
 {
@@ -223,6 +226,8 @@ static void parse_line(const char *line, const char *path)
         fail(path, "a line is not AFTER THINK OFFSET LENGTH");
     if (read->after > n_reads || read->think < 0 || read->len > READ_MAX)
         fail(path, "a read comes after one that is behind it, before its time, or is too long");
+    if (read->think > longest_think)
+        read->think = longest_think;
     if (++n_reads == READS_MAX)
         fail(path, "too many reads");
 }
@@ -259,16 +264,18 @@ int main(int argc, char **argv)
 {
     const char *times = NULL;
     int option;
-    while ((option = getopt(argc, argv, "c:t:")) != -1) {
+    while ((option = getopt(argc, argv, "c:t:x:")) != -1) {
         if (option == 'c')
             reference = optarg;
         else if (option == 't')
             times = optarg;
+        else if (option == 'x')
+            longest_think = strtoll(optarg, NULL, 10) * 1000;
         else
             return 2;
     }
     if (argc - optind != 2) {
-        fputs("replay [-c REFERENCE] [-t TIMES] TRACE FILE|NBD-URI\n", stderr);
+        fputs("replay [-c REFERENCE] [-t TIMES] [-x MS] TRACE FILE|NBD-URI\n", stderr);
         return 2;
     }
     parse(argv[optind]);
