@@ -345,7 +345,7 @@ static const char *certificate_remedy(CURL *easy)
     }
 }
 
-static int judge(CURL *easy, CURLcode code, struct nx_http_request *request, struct nx_error *err)
+int nx_http_judge(CURL *easy, CURLcode code, struct nx_http_request *request, struct nx_error *err)
 {
     if (request->err.code != NX_OK) { /* a callback has stopped the transfer, and said why */
         if (err)
@@ -370,7 +370,7 @@ static int judge(CURL *easy, CURLcode code, struct nx_http_request *request, str
 int nx_http_finish(CURL *easy, const char *url, CURLcode code, struct nx_http_request *request,
                    struct nx_error *err)
 {
-    if (judge(easy, code, request, err) == 0)
+    if (nx_http_judge(easy, code, request, err) == 0)
         return 0;
     char text[512];
     return nx_fail_while(err, "%s", nx_http_display_url(url, text));

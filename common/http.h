@@ -84,6 +84,9 @@ int nx_http_finish(CURL *easy, const char *url, CURLcode code, struct nx_http_re
 int nx_http_take(struct nx_http_request *request, size_t n, struct nx_buffer *ret_front,
                  struct nx_error *err);
 
+/* The same, but the message does not open with the URL. */
+int nx_http_judge(CURL *easy, CURLcode code, struct nx_http_request *request, struct nx_error *err);
+
 /* Release body and headers. */
 void nx_http_request_release(struct nx_http_request *request);
 

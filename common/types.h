@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* THE table of media types.  The server, the CGI and every configuration snippet
- * that `nxserve config` prints take them from here, so that a new kind of file is
- * one new line.
+/* THE table of media types.  The server, the CGI, every configuration snippet that
+ * `nxserve config` prints and `nxref check` take them from here, so that a new kind of
+ * file is one new line.
  */
-#ifndef NX_SERVE_TYPES_H
-#define NX_SERVE_TYPES_H
+#ifndef NX_COMMON_TYPES_H
+#define NX_COMMON_TYPES_H
 
 #include <stdbool.h>
 #include <stddef.h>
