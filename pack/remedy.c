@@ -103,12 +103,6 @@ static const struct {
                                       "replaced; nxfetch compares ETags itself.",
                                       "Let the server, and what stands before it, answer with 200 "
                                       "when If-Range names another ETag." },
-    [NX_TROUBLE_IF_NONE_MATCH] = { "if-none-match", NX_SEVERITY_WARNING,
-                                   "A cache that asks whether its copy is still good gets all of "
-                                   "the package again, each time.",
-                                   "Let the server, and what stands before it, answer with 304 "
-                                   "when "
-                                   "If-None-Match names the ETag that they send." },
     [NX_TROUBLE_COMPRESSES] = { "compresses", NX_SEVERITY_WARNING,
                                 "A cache on the way that accepts this gets a file without ranges, "
                                 "and hands that to nxfetch; it saves no byte, for the package is "
@@ -158,6 +152,12 @@ static const struct {
                                       "Renew the certificate, and see whether something does that "
                                       "by "
                                       "itself (certbot renew)." },
+    [NX_TROUBLE_IF_NONE_MATCH] = { "if-none-match", NX_SEVERITY_NOTE,
+                                   "A cache that asks whether its copy is still good gets all of "
+                                   "the package again, each time; nxfetch does not ask so.",
+                                   "Let the server, and what stands before it, answer with 304 "
+                                   "when If-None-Match names the ETag that they send (nginx with "
+                                   "slice does not)." },
     [NX_TROUBLE_NO_CORS] = { "no-cors", NX_SEVERITY_NOTE,
                              "Pages of other sites cannot read the package's name and size; "
                              "nxfetch "
@@ -257,20 +257,26 @@ int nx_webserver_has_config(enum nx_webserver webserver)
 #define IN_NGINX                                                                                  \
     "In the location that serves packages, as in location ~* \"\\.(nxpk|netx)$\" { … } of the " \
     "server block:"
-#define IN_NGINX_SERVER "In the server block:"
-#define IN_APACHE       "In the virtual host, in <FilesMatch \"\\.(?i:nxpk|netx)$\"> … </FilesMatch>:"
+#define IN_APACHE "In the virtual host, in <FilesMatch \"\\.(?i:nxpk|netx)$\"> … </FilesMatch>:"
 #define IN_APACHE_HEADERS                                                                         \
     "In the virtual host, in <FilesMatch \"\\.(?i:nxpk|netx)$\"> … </FilesMatch> (and a2enmod " \
     "headers):"
 #define IN_APACHE_SERVER "In the virtual host:"
 #define IN_LIGHTTPD      "At the end of lighttpd.conf:"
+#define IN_LIGHTTPD_ONCE "At the end of lighttpd.conf, once for all that is said of headers:"
 #define IN_CADDY         "In the site's block of the Caddyfile:"
 #define IN_CADDY_GLOBAL  "In the global options, the first block of the Caddyfile:"
 
-#define LIGHTTPD_SETENV(fields)                     \
-    "server.modules += ( \"mod_setenv\" )\n"        \
-    "$HTTP[\"url\"] =~ \"(?i)\\.(nxpk|netx)$\" {\n" \
-    "    setenv.set-response-header += (\n" fields "    )\n}\n"
+/* A second block that sets one more header would take the first one's away, so each trouble with headers has all. */
+#define LIGHTTPD_HEADERS                                                    \
+    "server.modules += ( \"mod_setenv\" )\n"                                \
+    "$HTTP[\"url\"] =~ \"(?i)\\.(nxpk|netx)$\" {\n"                         \
+    "    setenv.set-response-header = (\n"                                  \
+    "        \"Cache-Control\" => \"" NX_CACHE_REVALIDATE "\",\n"           \
+    "        \"Access-Control-Allow-Origin\" => \"*\",\n"                   \
+    "        \"Access-Control-Expose-Headers\" => \"" NX_CORS_EXPOSE "\"\n" \
+    "    )\n"                                                               \
+    "}\n"
 
 static const struct {
     enum nx_webserver webserver;
@@ -279,10 +285,9 @@ static const struct {
 } remedies[] = {
     /* nginx */
     { NX_WEBSERVER_NGINX, NX_TROUBLE_NO_RANGES, { IN_NGINX, "max_ranges 32;\ngzip off;\n" } },
-    { NX_WEBSERVER_NGINX, NX_TROUBLE_COMPRESSED, { IN_NGINX, "gzip off;\n" } },
+    { NX_WEBSERVER_NGINX, NX_TROUBLE_COMPRESSED, { IN_NGINX, "gzip off;\ngzip_static off;\n" } },
     { NX_WEBSERVER_NGINX, NX_TROUBLE_COMPRESSES, { IN_NGINX, "gzip off;\n" } },
     { NX_WEBSERVER_NGINX, NX_TROUBLE_NO_ETAG, { IN_NGINX, "etag on;\n" } },
-    { NX_WEBSERVER_NGINX, NX_TROUBLE_WEAK_ETAG, { IN_NGINX, "etag on;\ngzip off;\n" } },
     { NX_WEBSERVER_NGINX,
       NX_TROUBLE_TYPE,
       { IN_NGINX, "types {\n"
@@ -370,8 +375,9 @@ static const struct {
                      "    deflate.mimetypes = ( )\n}\n" } },
     { NX_WEBSERVER_LIGHTTPD,
       NX_TROUBLE_NO_ETAG,
-      { IN_LIGHTTPD, "$HTTP[\"url\"] =~ \"(?i)\\.(nxpk|netx)$\" {\n"
-                     "    static-file.etags = \"enable\"\n}\n" } },
+      { "At the end of lighttpd.conf; and it sends no ETag for a file whose type it does not know:",
+        "$HTTP[\"url\"] =~ \"(?i)\\.(nxpk|netx)$\" {\n"
+        "    static-file.etags = \"enable\"\n}\n" } },
     { NX_WEBSERVER_LIGHTTPD,
       NX_TROUBLE_ETAG_CHANGES,
       { "On each host, at the end of lighttpd.conf; and copy the package with its time (rsync -t, "
@@ -384,31 +390,18 @@ static const struct {
                      "    \".nxpk\" => \"" NX_PACKAGE_TYPE "\",\n"
                      "    \".netx\" => \"" NX_REFERENCE_TYPE "\"\n"
                      ")\n" } },
-    { NX_WEBSERVER_LIGHTTPD,
-      NX_TROUBLE_NO_CORS,
-      { IN_LIGHTTPD,
-        LIGHTTPD_SETENV("        \"Access-Control-Allow-Origin\" => \"*\",\n"
-                        "        \"Access-Control-Expose-Headers\" => \"" NX_CORS_EXPOSE
-                        "\"\n") } },
-    { NX_WEBSERVER_LIGHTTPD,
-      NX_TROUBLE_NO_CACHE_CONTROL,
-      { IN_LIGHTTPD,
-        LIGHTTPD_SETENV("        \"Cache-Control\" => \"" NX_CACHE_REVALIDATE "\"\n") } },
-    { NX_WEBSERVER_LIGHTTPD,
-      NX_TROUBLE_CACHED_TOO_LONG,
-      { IN_LIGHTTPD,
-        LIGHTTPD_SETENV("        \"Cache-Control\" => \"" NX_CACHE_REVALIDATE "\"\n") } },
-    { NX_WEBSERVER_LIGHTTPD,
-      NX_TROUBLE_NOT_CACHED,
-      { IN_LIGHTTPD,
-        LIGHTTPD_SETENV("        \"Cache-Control\" => \"" NX_CACHE_REVALIDATE "\"\n") } },
+    { NX_WEBSERVER_LIGHTTPD, NX_TROUBLE_NO_CORS, { IN_LIGHTTPD_ONCE, LIGHTTPD_HEADERS } },
+    { NX_WEBSERVER_LIGHTTPD, NX_TROUBLE_NO_CACHE_CONTROL, { IN_LIGHTTPD_ONCE, LIGHTTPD_HEADERS } },
+    { NX_WEBSERVER_LIGHTTPD, NX_TROUBLE_CACHED_TOO_LONG, { IN_LIGHTTPD_ONCE, LIGHTTPD_HEADERS } },
+    { NX_WEBSERVER_LIGHTTPD, NX_TROUBLE_NOT_CACHED, { IN_LIGHTTPD_ONCE, LIGHTTPD_HEADERS } },
     { NX_WEBSERVER_LIGHTTPD,
       NX_TROUBLE_NO_KEEP_ALIVE,
       { IN_LIGHTTPD, "$HTTP[\"url\"] =~ \"(?i)\\.(nxpk|netx)$\" {\n"
                      "    server.max-keep-alive-requests = 1000\n}\n" } },
     { NX_WEBSERVER_LIGHTTPD,
       NX_TROUBLE_NO_HTTP2,
-      { IN_LIGHTTPD, "server.feature-flags += ( \"server.h2proto\" => \"enable\" )\n" } },
+      { "In lighttpd.conf, in the place of the server.feature-flags that it has:",
+        "server.feature-flags = ( \"server.h2proto\" => \"enable\" )\n" } },
 
     /* Caddy */
     { NX_WEBSERVER_CADDY,

@@ -77,17 +77,19 @@ static bool is_encoded(const struct nx_reply *reply)
 }
 
 /* Why there is no answer to be judged. */
-static enum nx_trouble trouble_of_curl(CURLcode code)
+static enum nx_trouble trouble_of_line(const struct nx_reply *reply)
 {
-    switch (code) {
+    bool redirected = reply->http.status >= 300;
+    switch (reply->code) {
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CIPHER:
     case CURLE_SSL_ISSUER_ERROR:
         return NX_TROUBLE_TLS;
     case CURLE_TOO_MANY_REDIRECTS:
-    case CURLE_UNSUPPORTED_PROTOCOL:
         return NX_TROUBLE_REDIRECT_REFUSED;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9 is another one, too */
+        return redirected ? NX_TROUBLE_REDIRECT_REFUSED : NX_TROUBLE_NO_ANSWER;
     default:
         return NX_TROUBLE_NO_ANSWER;
     }
@@ -122,7 +124,7 @@ static void found_refusal(struct state *s, const struct nx_reply *reply)
         found(s, NX_TROUBLE_STATUS, "%s", reply->verdict.msg);
         break;
     default:
-        found(s, trouble_of_curl(reply->code), "%s", reply->verdict.msg);
+        found(s, trouble_of_line(reply), "%s", reply->verdict.msg);
     }
 }
 

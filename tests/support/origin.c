@@ -24,7 +24,7 @@
 #include "common/cleanup.h"
 
 #define TRICKLE_MS 10  /* between two bytes */
-#define SLOW_MS    500 /* before the first one */
+#define SLOW_MS    300 /* before the first one */
 
 static const char *const names[ORIGIN_MISCHIEFS] = {
     [ORIGIN_GOOD] = "good",

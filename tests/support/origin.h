@@ -46,7 +46,7 @@ enum origin_mischief {
     ORIGIN_REFUSES_IF_RANGE, /* 200, though it names the file's ETag */
     ORIGIN_NEW_TOTAL,        /* a Content-Range of a file that grows each time */
     ORIGIN_SHIFTED, /* the bytes behind those that were asked for, but for the file's first */
-    ORIGIN_SLOW,    /* half a second before the first byte */
+    ORIGIN_SLOW,    /* 0.3 s before the first byte */
     ORIGIN_RUDE,    /* headers that write to a terminal */
     ORIGIN_MISCHIEFS,
 };
