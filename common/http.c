@@ -56,7 +56,8 @@ int nx_http_normalize_url(const char *text, char **ret_url, struct nx_error *err
     if (code == CURLUE_OK)
         code = curl_url_get(u, CURLUPART_URL, &url, 0);
     if (code != CURLUE_OK)
-        return nx_fail(err, NX_ERR_USAGE, "%.200s: %s", text, curl_url_strerror(code));
+        return nx_fail(err, code == CURLUE_OUT_OF_MEMORY ? NX_ERR_SYSTEM : NX_ERR_USAGE,
+                       "%.200s: %s", text, curl_url_strerror(code));
     *ret_url = strdup(url);
     curl_free(url);
     return *ret_url ? 0 : nx_fail_errno(err, "URL");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* THE table of media types.  The server, the CGI, every configuration snippet that
- * `nxserve config` prints and `nxref check` take them from here, so that a new kind of
- * file is one new line.
+/* THE table of media types.  The server, the CGI and every configuration snippet
+ * that `nxserve config` prints take them from here, so that a new kind of file is
+ * one new line.
  */
 #ifndef NX_COMMON_TYPES_H
 #define NX_COMMON_TYPES_H

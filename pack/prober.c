@@ -212,6 +212,11 @@ static int ask_on(CURL *easy, struct nx_prober *prober, const char *url,
         return -1;
     reply->verdict = (struct nx_error)NX_ERROR_INIT;
     nx_http_judge(easy, reply->code, http, &reply->verdict);
+    /* No callback has refused anything: curl could not keep a header for want of memory. */
+    bool lost = reply->code == CURLE_WRITE_ERROR && http->err.code == NX_OK;
+    if (lost || reply->verdict.code == NX_ERR_SYSTEM)
+        return nx_fail(err, NX_ERR_SYSTEM, "%s",
+                       lost ? "curl has too little memory" : reply->verdict.msg);
     return look(easy, url, reply, err);
 }
 

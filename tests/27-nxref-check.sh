@@ -1,68 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# nxref check: real web servers as we configure them leave nothing to complain about; each of their usual mistakes is
-# found, and gone once the proposed lines stand where they are said to belong; and what a server that misbehaves does is
-# called by its name.
+# nxref check: real web servers as we configure them leave nothing to complain about; and what stands before a server, or
+# an origin that misbehaves, is called by its name.
 set -u
 cd "$(dirname "$0")/.." || exit 1
+type jq >/dev/null || { echo 'jq is not installed'; exit 77; }
 . tests/lib/pack.sh
 . tests/lib/http.sh
 . tests/lib/origin.sh
 trap 'stop_servers; rm -rf "$work"' EXIT
-type jq >/dev/null || { echo 'jq is not installed'; exit 77; }
-chmod 755 "$work"
+. tests/lib/check.sh
 
-root=$work/www other=$work/other
-mkdir -p "$root" "$other"
-content "$work/disk.raw" 8M
-domain raw:"$work/disk.raw" >"$work/in.xml"
-"$NXPACK" keygen -q "$work/a.pem" >/dev/null
-"$NXPACK" -q -k "$work/a.pem" "$work/in.xml" "$root/a.nxpk" || exit 1
-"$NXPACK" -q -k "$work/a.pem" --serial 2 --description 'another one' "$work/in.xml" "$work/new.nxpk" || exit 1
 cp "$root/a.nxpk" "$root/a-0123456789abcdef.nxpk"
-cp "$root/a.nxpk" "$other/a.nxpk"
-size=$(stat -c %s "$root/a.nxpk")
+"$NXPACK" -q -k "$work/a.pem" --serial 2 --description 'another one' "$work/in.xml" "$work/new.nxpk" || exit 1
 head -c $((size - 100000)) "$root/a.nxpk" >"$root/cut.nxpk"
 head -c 300 "$root/a.nxpk" >"$root/cut-early.nxpk"
 cp "$work/disk.raw" "$root/disk.nxpk"
-gzip -k "$root/a.nxpk"
-# Old enough for Apache's ETag to be strong.
-touch -d '2024-05-06 07:08:09 UTC' "$root"/* "$other"/*
-
-# check URL [OPTION...]: the report into $report, its troubles' names into $ids, in a line
-report=$work/report
-check() {
-    local url=$1
-    shift
-    "$NXREF" check --json "$@" "$url" >"$report" 2>"$work/err"
-    status=$?
-    ids=$(jq -r '[.findings[].id] | join(" ")' "$report") || fail "$url: no JSON" "$(cat "$report" "$work/err")"
-    [ ! -s "$work/err" ] || fail "$url: on stderr" "$(cat "$work/err")"
-}
-# of ID FIELD: what the report says of a trouble
-of() { jq -r --arg id "$1" --arg field "$2" '.findings[] | select(.id == $id) | .[$field]' "$report"; }
-has_id() { case " $ids " in *" $1 "*) ;; *) return 1 ;; esac; }
-
-# finds WHAT ID [PATTERN]: it is among the troubles, with words that fit
-finds() {
-    checks=$((checks + 1))
-    has_id "$2" || { fail "$1: $2 is not found" "found: $ids"; return 1; }
-    [ -z "${3:-}" ] || grep -Eq -- "$3" <<<"$(of "$2" what)" || fail "$1: $2" "wanted: $3" "got:    $(of "$2" what)"
-}
-lacks() {
-    checks=$((checks + 1))
-    ! has_id "$2" || fail "$1: $2 is still found" "$(of "$2" what)"
-}
-
-# started STATUS NAME
-started() {
-    case $1 in
-    0) return 0 ;;
-    77) echo "$2 is not installed: not tried" ;;
-    *) fail "$2 does not start" "$(tail -n 5 "$SERVER_LOG")" ;;
-    esac
-    return 1
-}
+touch -d '2024-05-06 07:08:09 UTC' "$root"/*
 
 # ---- as we configure them: nothing to complain about ----
 # clean WHAT FACTS [OPTION...]: no trouble, but that plain http is noted, and nxserve's and others' lack of HTTP/2
@@ -72,22 +26,12 @@ clean() {
     check "$URL_BASE/a.nxpk" "$@"
     is "$what" "0 ${clean_ids-no-tls}" "$status $ids"
     is "$what: facts" "$facts $size 0" "$(jq -r '"\(."server-kind") \(.http) \(.size) \(.redirects)"' "$report")"
-    is "$what: times" true "$(jq '."first-byte-ms" > 0 and ."round-trip-ms" > 0 and ."first-byte-ms" < 200' "$report")"
+    is "$what: times" true "$(jq '."first-byte-ms" > 0 and ."round-trip-ms" > 0' "$report")"
     check "$URL_BASE/a-0123456789abcdef.nxpk" "$@"
     is "$what: a digest in the name" "0 ${clean_ids-no-tls}" "$status $ids"
 }
 
-# A certificate of N days.
-certificate() {
-    openssl req -x509 -newkey rsa:2048 -nodes -days "$2" -subj /CN=localhost -addext "subjectAltName=DNS:${3:-localhost}" \
-        -keyout "$work/$1.key" -out "$work/$1.pem" 2>"$work/openssl.log" || { cat "$work/openssl.log"; exit 1; }
-    chmod 644 "$work/$1.key"
-}
-certificate good 90
 certificate short 5
-certificate elsewhere 90 other.example
-nginx_tls="ssl_certificate $work/good.pem; ssl_certificate_key $work/good.key;"
-good_ca=(--ca-cert "$work/good.pem")
 
 start_nxserve "$root" && clean nxserve 'nxserve 1'
 start_nxserve "$root" --tls-cert "$work/good.pem" --tls-key "$work/good.key" &&
@@ -104,177 +48,7 @@ start_lighttpd "$root" 'deflate.mimetypes = ( "text/" )'
 started $? lighttpd && clean lighttpd 'lighttpd 1'
 start_caddy "$root" 'encode gzip zstd'
 started $? Caddy && clean Caddy 'caddy 1'
-stop_all() {
-    local pid
-    for pid in "${HTTP_PIDS[@]}"; do stop_server "$pid"; done
-    HTTP_PIDS=()
-}
 stop_all
-
-# ---- as a careless admin does, and mended by the lines ----
-# mends SERVER ID MISTAKE [OPTION...]: SERVER_with MISTAKE LINES starts the server with the lines where they belong
-mends() {
-    local server=$1 id=$2 mistake=$3 before lines where=
-    shift 3
-    "${server}_with" "$mistake" ''
-    started $? "$server" || return
-    check "$URL_BASE/a.nxpk" "$@"
-    finds "$server, $mistake" "$id" || return
-    [ "$(of "$id" severity)" = note ] || is "$server, $id: status" 1 "$status"
-    before=$ids lines=$(of "$id" lines) where=$(of "$id" remedy)
-    [ "$lines" != null ] || { fail "$server, $id: no lines"; return; }
-    stop_server "$SERVER_PID"
-    "${server}_with" "$mistake" "$lines"
-    started $? "$server, $id: mended" || return
-    check "$URL_BASE/a.nxpk" "$@"
-    lacks "$server, $mistake, mended by: $lines" "$id"
-    # Once ranges work, more is looked at.
-    [ "$id" = no-ranges ] || [ "$id" = compressed ] ||
-        is "$server, $id: nothing else was broken" '' "$(comm -13 <(tr ' ' '\n' <<<"$before" | sort) <(tr ' ' '\n' <<<"$ids" | sort) | xargs)"
-    stop_server "$SERVER_PID"
-}
-
-nginx_with() { start_nginx_plain "$root" "$1 ${2:+location ~* \"\\.(nxpk|netx)\$\" { $2 \}}"; }
-nginx_tls_with() {
-    local listen=ssl
-    [ -z "$2" ] || listen=$(sed -n 's/^listen 443 \(.*\);$/\1/p' <<<"$2")
-    http_start_nginx "$root" "include $PWD/nginx/nxpk.conf; $1" "$listen" || return
-    URL_BASE=https://localhost:$SERVER_PORT
-}
-if http_find nginx >/dev/null; then
-    mends nginx no-ranges 'max_ranges 0;'
-    mends nginx compressed 'gzip_static always;'
-    mends nginx compresses ''
-    mends nginx no-etag 'etag off;'
-    mends nginx type ''
-    mends nginx no-cors ''
-    mends nginx no-cors 'add_header Access-Control-Allow-Origin "https://example.org";'
-    mends nginx no-cache-control ''
-    mends nginx cached-too-long 'expires 30d;'
-    mends nginx not-cached 'add_header Cache-Control "private, no-store";'
-    mends nginx no-keep-alive 'keepalive_timeout 0;'
-    mends nginx_tls no-http2 "$nginx_tls" "${good_ca[@]}"
-fi
-
-# The lines that belong into a section, and those that belong beside it.
-apache_with() {
-    local lines=${2:-}
-    case ${lines:+${where:-}} in
-    *'<FilesMatch'*) lines="<FilesMatch \"\\.(?i:nxpk|netx)\$\">"$'\n'$lines$'\n</FilesMatch>' ;;
-    esac
-    start_apache "$root" --plain "$1"$'\n'"$lines"
-}
-apache_tls_with() { apache_with "$@" && URL_BASE=https://localhost:$SERVER_PORT; }
-modules=/usr/lib/apache2/modules
-apache_hosts="FileETag INode MTime Size
-Listen 127.0.0.2:\${PORT}
-<VirtualHost 127.0.0.2:\${PORT}>
-DocumentRoot $other
-</VirtualHost>"
-if http_find apache2 >/dev/null; then
-    mends apache no-ranges 'MaxRanges none'
-    mends apache compressed 'SetEnv force-gzip 1'
-    mends apache compresses ''
-    mends apache no-etag 'FileETag None'
-    mends apache type ''
-    mends apache type 'AddType application/zip .nxpk'
-    mends apache no-cors ''
-    mends apache no-cache-control ''
-    mends apache cached-too-long "LoadModule expires_module $modules/mod_expires.so"$'\nExpiresActive On\nExpiresDefault "access plus 30 days"'
-    mends apache not-cached 'Header set Cache-Control "private"'
-    mends apache no-keep-alive 'KeepAlive Off'
-    mends apache etag-changes "$apache_hosts" --address 127.0.0.1 --address 127.0.0.2
-    mends apache_tls no-http2 "LoadModule ssl_module $modules/mod_ssl.so
-LoadModule http2_module $modules/mod_http2.so
-SSLEngine on
-SSLCertificateFile $work/good.pem
-SSLCertificateKeyFile $work/good.key" "${good_ca[@]}"
-fi
-
-lighttpd_with() { start_lighttpd_plain "$root" "$1"$'\n'"$2"; }
-lighttpd_tls_with() {
-    # The mistake's feature flags are what the lines replace.
-    lighttpd_with "$(sed "${2:+/feature-flags/d}" <<<"$1")" "$2" && URL_BASE=https://localhost:$((SERVER_PORT + 1))
-}
-ours='mimetype.assign += ( ".nxpk" => "application/x-vmnetx-package" )'
-if http_find lighttpd >/dev/null; then
-    mends lighttpd no-ranges 'server.range-requests = "disable"'
-    mends lighttpd compresses "$ours"$'\ndeflate.mimetypes = ( "application/" )'
-    mends lighttpd no-etag "$ours"$'\nstatic-file.etags = "disable"'
-    mends lighttpd type ''
-    mends lighttpd no-cors ''
-    mends lighttpd no-cache-control ''
-    mends lighttpd cached-too-long 'server.modules += ( "mod_expire" )
-expire.url = ( "/" => "access 30 days" )'
-    mends lighttpd not-cached 'server.modules += ( "mod_setenv" )
-setenv.set-response-header = ( "Cache-Control" => "no-store" )'
-    mends lighttpd_tls no-http2 "$ours"'
-server.modules += ( "mod_openssl" )
-server.feature-flags = ( "server.h2proto" => "disable" )
-$SERVER["socket"] == "127.0.0.1:@NEXT_PORT@" { ssl.engine = "enable" }
-ssl.pemfile = "'"$work/good.pem"'"
-ssl.privkey = "'"$work/good.key"'"' "${good_ca[@]}"
-    mends lighttpd no-keep-alive 'server.max-keep-alive-requests = 0'
-    mends lighttpd etag-changes "$ours"'
-$SERVER["socket"] == "127.0.0.2:@PORT@" { server.document-root = "'"$other"'" }' \
-        --address 127.0.0.1 --address 127.0.0.2
-fi
-
-# Global options and the site's: the words say which.
-caddy_with() {
-    case ${2:+${where:-}} in
-    *'global options'*) start_caddy_plain "$root" "$1" "$2" ;;
-    *) start_caddy_plain "$root" "$1"$'\n'"$2" ;;
-    esac
-}
-caddy_tls_with() {
-    # The mistake is the global option that the lines replace.
-    start_caddy_plain "$root" "tls $work/good.pem $work/good.key" "${2:-$1}" 'https://localhost:@PORT@' || return
-    URL_BASE=https://localhost:$SERVER_PORT
-}
-if http_find caddy >/dev/null; then
-    mends caddy compresses 'encode gzip { 
-match { 
-header Content-Type * 
-} 
-}'
-    mends caddy type ''
-    mends caddy no-cors ''
-    mends caddy no-cache-control ''
-    mends caddy cached-too-long 'header Cache-Control "max-age=86400"'
-    mends caddy not-cached 'header Cache-Control "no-store"'
-    mends caddy_tls no-http2 'servers {
-    protocols h1
-}' "${good_ca[@]}"
-fi
-stop_all
-
-# ---- all lines at once: a server of which nobody has thought ----
-# all SERVER [MISTAKE]
-all() {
-    local server=$1 mistake=${2:-} lines
-    where=
-    "${server}_with" "$mistake" ''
-    started $? "$server" || return
-    check "$URL_BASE/a.nxpk"
-    # Each block of lines once: lighttpd's says all headers.
-    lines=$(jq -r '[.findings[] | select(.lines) | if (.remedy | contains("<FilesMatch"))
-        then "<FilesMatch \"\\.(?i:nxpk|netx)$\">\n" + .lines + "</FilesMatch>\n" else .lines end] | unique | join("")' "$report")
-    stop_server "$SERVER_PID"
-    "${server}_with" "$mistake" "$lines"
-    started $? "$server, with all lines" || return
-    check "$URL_BASE/a.nxpk"
-    is "$server, with all lines: $lines" '0 no-tls' "$status $ids"
-    stop_server "$SERVER_PID"
-}
-! http_find nginx >/dev/null || all nginx 'etag off;'
-! http_find apache2 >/dev/null || all apache 'FileETag None'
-! http_find lighttpd >/dev/null || all lighttpd 'deflate.mimetypes = ( "" )'
-! http_find caddy >/dev/null || all caddy 'encode gzip {
-match {
-header Content-Type *
-}
-}'
 
 # ---- what stands before a server, and where it leads ----
 if http_start_nginx "$root" "include $PWD/nginx/nxpk.conf; $nginx_tls
@@ -305,6 +79,7 @@ if http_start_nginx "$root" "include $PWD/nginx/nxpk.conf; $nginx_tls
     is 'an unknown authority' '1 tls redirects' "$status $ids"
     finds 'an unknown authority' tls 'self-signed certificate; --ca-cert FILE names another authority'
     check "https://127.0.0.1:$SERVER_PORT/a.nxpk" "${good_ca[@]}"
+    is 'an address instead of the name' '1 tls' "$status $ids"
     finds 'an address instead of the name' tls 'the certificate is for another host'
     start_nginx "$root" "location = /away.nxpk { return 302 $tls/back.nxpk; } location = /s.nxpk { return 302 $tls/a.nxpk; }"
     plain=$URL_BASE
@@ -361,7 +136,7 @@ is 'nobody there' '1 no-answer other' "$status $ids $(jq -r '."server-kind"' "$r
 
 # ---- an origin that misbehaves ----
 # What the good one lacks anyway:
-lacking='type no-cache-control no-keep-alive if-none-match no-cors no-tls'
+may_be_slow=1 lacking='type no-cache-control no-keep-alive if-none-match no-cors no-tls'
 start_origin "$root/a.nxpk"
 check "$URL_BASE/a.nxpk"
 is 'the origin at its best' "1 $lacking" "$status $ids"
@@ -415,6 +190,7 @@ END
 start_origin "$root/a.nxpk" -m 503 -n 1
 origin_bad
 check "$URL_BASE/a.nxpk"
+may_be_slow=
 finds 'busy once' unreliable '^1 of [0-9]+ requests were answered well only when repeated: HTTP status 503$'
 stop_all
 
@@ -432,7 +208,7 @@ if started $? nginx; then
     is 'text: no password' 0 "$(grep -c secret "$work/text")"
 fi
 # nxfetch and the check must agree: what is an error here, nxfetch refuses, and with the same server.
-"$BUILD/nxfetch" pull "$URL_BASE/a.nxpk" >"$work/said" 2>&1 </dev/null && fail 'nxfetch takes what the check calls an error'
+XDG_CACHE_HOME=$work/cache "$BUILD/nxfetch" pull "$URL_BASE/a.nxpk" >"$work/said" 2>&1 </dev/null && fail 'nxfetch takes what the check calls an error'
 is 'nxfetch says so, too' 1 "$(grep -c 'the server ignores ranges' "$work/said")"
 
 refused 'no URL' 2 'too few arguments: URL wanted' "$NXREF" check
