@@ -202,15 +202,14 @@ static int take_option(struct nx_webcheck_options *options, bool *json, int c, c
     }
 }
 
-static int check(const char *location, const struct nx_webcheck_options *options, bool json,
-                 bool *ret_good, struct nx_error *err)
+/* *ret_good: nothing but notes was found. */
+static int report(const char *url, const struct nx_webcheck_options *options, bool json,
+                  bool *ret_good, struct nx_error *err)
 {
-    NX_AUTO_FREE char *url = NULL;
     NX_AUTO_FREE struct nx_webcheck *check = malloc(sizeof *check);
     if (!check)
-        return nx_fail_errno(err, "%.200s", location);
-    if (nx_http_normalize_url(location, &url, err) < 0 ||
-        nx_webcheck_run(url, options, check, err) < 0)
+        return nx_fail_errno(err, "check");
+    if (nx_webcheck_run(url, options, check, err) < 0)
         return -1;
     if (json && print_json(check, err) < 0)
         return -1;
@@ -219,6 +218,15 @@ static int check(const char *location, const struct nx_webcheck_options *options
     *ret_good = nx_webcheck_count(check, NX_SEVERITY_ERROR) == 0 &&
                 nx_webcheck_count(check, NX_SEVERITY_WARNING) == 0;
     return nx_flush_stdout(err);
+}
+
+static int check_location(const char *location, const struct nx_webcheck_options *options,
+                          bool json, bool *ret_good, struct nx_error *err)
+{
+    NX_AUTO_FREE char *url = NULL;
+    if (nx_http_normalize_url(location, &url, err) < 0)
+        return -1;
+    return report(url, options, json, ret_good, err);
 }
 
 int nx_verb_check(int argc, char **argv)
@@ -236,7 +244,7 @@ int nx_verb_check(int argc, char **argv)
         }
     }
     if (nx_cli_count(argc, 1, 1, "URL", &err) < 0 ||
-        check(argv[optind], &options, json, &good, &err) < 0)
+        check_location(argv[optind], &options, json, &good, &err) < 0)
         return nx_cli_fail(&err);
     return good ? 0 : 1;
 }
