@@ -56,7 +56,8 @@ int nx_http_normalize_url(const char *text, char **ret_url, struct nx_error *err
     if (code == CURLUE_OK)
         code = curl_url_get(u, CURLUPART_URL, &url, 0);
     if (code != CURLUE_OK)
-        return nx_fail(err, NX_ERR_USAGE, "%.200s: %s", text, curl_url_strerror(code));
+        return nx_fail(err, code == CURLUE_OUT_OF_MEMORY ? NX_ERR_SYSTEM : NX_ERR_USAGE,
+                       "%.200s: %s", text, curl_url_strerror(code));
     *ret_url = strdup(url);
     curl_free(url);
     return *ret_url ? 0 : nx_fail_errno(err, "URL");
@@ -111,6 +112,7 @@ static void forget_answer(struct nx_http_request *request)
     request->body.len = 0;
     request->taken = 0;
     request->changed = false;
+    request->fault = NX_HTTP_NO_FAULT;
     request->status = 0;
     request->have_range = false;
     request->total = 0;
@@ -159,10 +161,13 @@ static bool is_another_file(const struct nx_http_request *request)
 /* What a status and headers mean before a byte of the body is taken. */
 static int judge_answer(struct nx_http_request *request, struct nx_error *err)
 {
+    request->fault = NX_HTTP_BAD_STATUS;
     switch (request->status) {
     case 206:
+        request->fault = NX_HTTP_NO_FAULT;
         break;
     case 200:
+        request->fault = NX_HTTP_NO_RANGES;
         request->changed = request->if_range_etag != NULL;
         return nx_fail(err, NX_ERR_SERVER,
                        request->if_range_etag
@@ -188,13 +193,18 @@ static int judge_answer(struct nx_http_request *request, struct nx_error *err)
                            : NX_ERR_SERVER,
                        "HTTP status %ld", request->status);
     }
-    if (request->content_encoding[0] && strcasecmp(request->content_encoding, "identity") != 0)
+    if (request->content_encoding[0] && strcasecmp(request->content_encoding, "identity") != 0) {
+        request->fault = NX_HTTP_COMPRESSED;
         return nx_fail(err, NX_ERR_SERVER,
                        "the server compresses (Content-Encoding: %s): switch that off for packages",
                        request->content_encoding);
-    if (!request->have_range)
+    }
+    if (!request->have_range) {
+        request->fault = NX_HTTP_WRONG_RANGE;
         return nx_fail(err, NX_ERR_SERVER, "the server's Content-Range is not what was asked for");
+    }
     if (is_another_file(request)) {
+        request->fault = NX_HTTP_CHANGED;
         request->changed = true;
         return nx_fail(err, NX_ERR_SERVER, "the file has changed on the server");
     }
@@ -209,6 +219,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *opaque)
         return 0;
     request->body_checked = true;
     if (len > request->length - request->taken - request->body.len) {
+        request->fault = NX_HTTP_WRONG_LENGTH;
         nx_fail(&request->err, NX_ERR_SERVER, "the server sends more bytes than were asked for");
         return 0;
     }
@@ -244,19 +255,30 @@ int nx_http_take(struct nx_http_request *request, size_t n, struct nx_buffer *re
 
 /* ---- one request ---- */
 
+/* Append a header to the list; without memory the list goes. */
+static int add_header(struct curl_slist **list, struct nx_error *err, const char *name,
+                      const char *value)
+{
+    char line[1024];
+    snprintf(line, sizeof line, "%s%s", name, value);
+    struct curl_slist *more = curl_slist_append(*list, line);
+    if (more) {
+        *list = more;
+        return 0;
+    }
+    curl_slist_free_all(NX_STEAL(*list));
+    return nx_fail_errno(err, "HTTP headers");
+}
+
 static int set_headers(CURL *easy, struct nx_http_request *request, struct nx_error *err)
 {
-    char if_range[sizeof request->etag + 16];
-    struct curl_slist *list = curl_slist_append(NULL, "Accept-Encoding: identity");
-    if (list && request->if_range_etag) {
-        snprintf(if_range, sizeof if_range, "If-Range: %s", request->if_range_etag);
-        struct curl_slist *more = curl_slist_append(list, if_range);
-        if (!more)
-            curl_slist_free_all(list);
-        list = more;
-    }
-    if (!list)
-        return nx_fail_errno(err, "HTTP headers");
+    struct curl_slist *list = NULL;
+    if (add_header(&list, err, "Accept-Encoding: ",
+                   request->accept_encoding ? request->accept_encoding : "identity") < 0 ||
+        (request->if_range_etag &&
+         add_header(&list, err, "If-Range: ", request->if_range_etag) < 0) ||
+        (request->field && add_header(&list, err, request->field, "") < 0))
+        return -1;
     curl_slist_free_all(request->headers);
     request->headers = list;
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
@@ -345,13 +367,15 @@ static const char *certificate_remedy(CURL *easy)
     }
 }
 
-static int judge(CURL *easy, CURLcode code, struct nx_http_request *request, struct nx_error *err)
+int nx_http_judge(CURL *easy, CURLcode code, struct nx_http_request *request, struct nx_error *err)
 {
     if (request->err.code != NX_OK) { /* a callback has stopped the transfer, and said why */
         if (err)
             *err = request->err;
         return -1;
     }
+    if (code == CURLE_PARTIAL_FILE)
+        request->fault = NX_HTTP_WRONG_LENGTH;
     if (code != CURLE_OK)
         return nx_fail(err, classify_curl(code), "%s%s",
                        request->curl_text[0] ? request->curl_text : curl_easy_strerror(code),
@@ -362,15 +386,17 @@ static int judge(CURL *easy, CURLcode code, struct nx_http_request *request, str
     if (request->may_be_short && request->total - request->offset < want)
         want = request->total - request->offset;
     uint64_t got = request->taken + request->body.len;
-    if (got != want)
+    if (got != want) {
+        request->fault = NX_HTTP_WRONG_LENGTH;
         return nx_fail(err, NX_ERR_NETWORK, "got %" PRIu64 " of %" PRIu64 " bytes", got, want);
+    }
     return 0;
 }
 
 int nx_http_finish(CURL *easy, const char *url, CURLcode code, struct nx_http_request *request,
                    struct nx_error *err)
 {
-    if (judge(easy, code, request, err) == 0)
+    if (nx_http_judge(easy, code, request, err) == 0)
         return 0;
     char text[512];
     return nx_fail_while(err, "%s", nx_http_display_url(url, text));

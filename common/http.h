@@ -34,6 +34,17 @@ bool nx_http_is_url(const char *text);
 /* url without user name and password, for messages; into text, cut to its size; returns text. */
 const char *nx_http_display_url(const char *url, char text[static 512]);
 
+/* Which of our demands on a server an answer does not meet. */
+enum nx_http_fault {
+    NX_HTTP_NO_FAULT,     /* or one of the line, or of another kind */
+    NX_HTTP_NO_RANGES,    /* 200 where 206 was to be */
+    NX_HTTP_COMPRESSED,   /* a Content-Encoding */
+    NX_HTTP_WRONG_RANGE,  /* no Content-Range, or another one */
+    NX_HTTP_WRONG_LENGTH, /* a body that is shorter or longer than its range */
+    NX_HTTP_CHANGED,      /* another ETag than if_range_etag */
+    NX_HTTP_BAD_STATUS,   /* neither 206 nor 200 */
+};
+
 /* One request and its answer.  The caller owns it and keeps it in place from
  * nx_http_prepare() until curl is done with the handle.
  */
@@ -42,6 +53,9 @@ struct nx_http_request {
     uint64_t length;   /* at least 1 */
     bool may_be_short; /* the file may end before the range does (the first request of all) */
     const char *if_range_etag; /* a strong ETag that the file must still have, or NULL */
+    /* For those who examine a server: */
+    const char *accept_encoding; /* instead of "identity"; NULL: that */
+    const char *field;           /* one more header, as "Name: value"; NULL: none */
 
     /* Called when more of the body has come, if not NULL; may call nx_http_take(). */
     void (*arrived)(struct nx_http_request *request);
@@ -62,6 +76,7 @@ struct nx_http_request {
     struct curl_slist *headers; /* owned */
     bool body_checked;          /* internal: the status line and headers were judged */
     bool changed;               /* the file is not the one that if_range_etag names */
+    enum nx_http_fault fault;   /* after a failure */
 };
 
 /* Set up easy for request: URL, range, callbacks, timeouts, http(s) only, at most
@@ -83,6 +98,9 @@ int nx_http_finish(CURL *easy, const char *url, CURLcode code, struct nx_http_re
  */
 int nx_http_take(struct nx_http_request *request, size_t n, struct nx_buffer *ret_front,
                  struct nx_error *err);
+
+/* The same, but the message does not open with the URL. */
+int nx_http_judge(CURL *easy, CURLcode code, struct nx_http_request *request, struct nx_error *err);
 
 /* Release body and headers. */
 void nx_http_request_release(struct nx_http_request *request);

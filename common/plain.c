@@ -42,3 +42,11 @@ char *nx_plain(char *text)
     *to = 0;
     return text;
 }
+
+char *nx_plain_ascii(char *text)
+{
+    for (char *c = text; *c; c++)
+        if (*c < 0x20 || *c > 0x7e)
+            *c = '?';
+    return text;
+}

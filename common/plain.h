@@ -8,4 +8,7 @@
  */
 char *nx_plain(char *text);
 
+/* The same for text in whatever encoding, such as a web server's header: all that is not printable ASCII becomes '?'. */
+char *nx_plain_ascii(char *text);
+
 #endif

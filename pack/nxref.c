@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* nxref: write a reference to a published package, with what it holds and who signed it. */
+/* nxref: write a reference to a published package, with what it holds and who signed it; or check its web server. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +10,7 @@
 #include "formats/reference.h"
 #include "pack/cli.h"
 #include "pack/remote.h"
+#include "pack/verbs.h"
 
 NX_EMBED(help_text, "pack/nxref.help");
 
@@ -116,9 +117,8 @@ static int run(char **urls, int n_urls, const char *path, const char *key_path,
     return write_reference(reference, path, err);
 }
 
-int main(int argc, char **argv)
+static int reference_main(int argc, char **argv)
 {
-    nx_cli_start("nxref", help_text);
     struct nx_error err = NX_ERROR_INIT;
     struct nx_http_options http = { 0 };
     const char *key_path = NULL;
@@ -139,4 +139,12 @@ int main(int argc, char **argv)
     else if (run(argv + optind, n_urls, argv[argc - 1], key_path, &http, &err) == 0)
         return 0;
     return nx_cli_fail(&err);
+}
+
+int main(int argc, char **argv)
+{
+    nx_cli_start("nxref", help_text);
+    if (argc > 1 && strcmp(argv[1], "check") == 0)
+        return nx_verb_check(argc - 1, argv + 1);
+    return reference_main(argc, argv);
 }

@@ -11,6 +11,25 @@ static int fetch(const char *url, const struct nx_http_options *options, size_t 
     return nx_http_get(url, options, request, err);
 }
 
+int nx_remote_parse(const struct nx_http_request *request, const char *name,
+                    struct nx_head **ret_head, size_t *ret_need, struct nx_error *err)
+{
+    NX_AUTO_HEAD struct nx_head *head = NULL;
+    size_t got = request->body.len;
+    uint64_t total = request->total;
+    if (nx_head_parse(request->body.data, got, name, &head, ret_need, err) < 0)
+        return -1;
+    if (!head && got < request->length)
+        return nx_fail(err, NX_ERR_FORMAT, "%s: truncated: it ends within the package's head",
+                       name);
+    if (head && nx_manifest_end(head->manifest) > total)
+        return nx_fail(err, NX_ERR_FORMAT,
+                       "%s: truncated: %" PRIu64 " bytes of at least %" PRIu64 ": upload it again",
+                       name, total, nx_manifest_end(head->manifest));
+    *ret_head = NX_STEAL(head);
+    return 0;
+}
+
 int nx_remote_head(const char *url, const struct nx_http_options *options,
                    struct nx_head **ret_head, uint64_t *ret_size, struct nx_error *err)
 {
@@ -22,20 +41,11 @@ int nx_remote_head(const char *url, const struct nx_http_options *options,
         size_t need = 0;
         int ret = fetch(url, options, want, &request, err);
         if (ret == 0)
-            ret = nx_head_parse(request.body.data, request.body.len, name, &head, &need, err);
-        size_t got = request.body.len;
+            ret = nx_remote_parse(&request, name, &head, &need, err);
         uint64_t total = request.total;
         nx_http_request_release(&request);
         if (ret < 0)
             return -1;
-        if (!head && got < want)
-            return nx_fail(err, NX_ERR_FORMAT, "%s: truncated: it ends within the package's head",
-                           name);
-        if (head && nx_manifest_end(head->manifest) > total)
-            return nx_fail(err, NX_ERR_FORMAT,
-                           "%s: truncated: %" PRIu64 " bytes of at least %" PRIu64
-                           ": upload it again",
-                           name, total, nx_manifest_end(head->manifest));
         if (head) {
             *ret_head = NX_STEAL(head);
             *ret_size = total;

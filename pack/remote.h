@@ -10,4 +10,10 @@
 int nx_remote_head(const char *url, const struct nx_http_options *options,
                    struct nx_head **ret_head, uint64_t *ret_size, struct nx_error *err);
 
+/* The head in what a request for the file's first bytes has brought.  *ret_head is NULL if it takes *ret_need bytes.
+ * FORMAT error if it is none, or if the file ends before the package does.
+ */
+int nx_remote_parse(const struct nx_http_request *request, const char *name,
+                    struct nx_head **ret_head, size_t *ret_need, struct nx_error *err);
+
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* nxpack's verbs, one file each: verb-NAME.c.  Each gets its own arguments, the verb in the place of the
+/* nxpack's verbs, and nxref's (check), one file each: verb-NAME.c.  Each gets its own arguments, the verb in the place of the
  * program's name, and returns the exit status.
  */
 #ifndef NX_PACK_VERBS_H
@@ -12,5 +12,6 @@ int nx_verb_verify(int argc, char **argv);
 int nx_verb_unpack(int argc, char **argv);
 int nx_verb_validate(int argc, char **argv);
 int nx_verb_train(int argc, char **argv);
+int nx_verb_check(int argc, char **argv);
 
 #endif

@@ -9,9 +9,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "common/policy.h"
+#include "common/types.h"
 #include "serve/condition.h"
-#include "serve/policy.h"
-#include "serve/types.h"
 
 static const struct {
     unsigned status;

@@ -12,10 +12,10 @@
 
 #include "common/interrupt.h"
 #include "common/io.h"
+#include "common/types.h"
 #include "serve/answer.h"
 #include "serve/beneath.h"
 #include "serve/path.h"
-#include "serve/types.h"
 
 #define COPY_BUFFER_SIZE (256 * 1024)
 

@@ -145,6 +145,8 @@ static struct MHD_Response *make_response(struct exchange *exchange)
         response = MHD_create_response_from_callback(answer->length, BLOCK_SIZE, read_body,
                                                      exchange, NULL);
     }
+    if (response)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_SERVER, "nxserve/" NX_VERSION);
     for (size_t i = 0; response && i < answer->n_headers; i++) {
         const struct nx_header *header = &answer->headers[i];
         if (MHD_add_response_header(response, header->name, header->value) != MHD_YES) {

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "common/embed.h"
-#include "serve/policy.h"
-#include "serve/types.h"
+#include "common/policy.h"
+#include "common/types.h"
 
 NX_EMBED(snippet_nginx, "serve/snippets/nginx.in");
 NX_EMBED(snippet_apache, "serve/snippets/apache.in");

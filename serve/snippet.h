@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Configuration for other web servers, so that they serve packages as nxserve does:
- * our media types (types.h), our caching and CORS (policy.h), no compression, ranges.
+ * our media types (common/types.h), our caching and CORS (common/policy.h), no compression, ranges.
  * The texts are serve/snippets/NAME.in, built into the program; nginx/, apache/, lighttpd/ and
  * caddy/ hold the results, ready to include (tests/12-nxserve.sh keeps them the same).
  */

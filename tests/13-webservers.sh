@@ -122,63 +122,6 @@ started() {
     return 1
 }
 
-# Run a server that writes no pid file of its own; it is ready when it answers.
-start_other() {
-    local command=$1 try
-    for try in 1 2 3 4 5; do
-        http_guess_port
-        http_configure
-        $command >>"$SERVER_LOG" 2>&1 </dev/null &
-        http_started $!
-        URL_BASE=http://127.0.0.1:$SERVER_PORT
-        wait_for 30 "$SERVER_PID" curl -so /dev/null "$URL_BASE/" && return 0
-        stop_server "$SERVER_PID"
-    done
-    tail -n 5 "$SERVER_LOG" >&2
-    return 1
-}
-
-start_lighttpd() {
-    local lighttpd
-    lighttpd=$(http_find lighttpd) || return 77
-    http_new_home lighttpd
-    http_configure() {
-        cat >"$HTTP_HOME/lighttpd.conf" <<END
-server.document-root = "$root"
-server.bind = "127.0.0.1"
-server.port = $SERVER_PORT
-server.modules = ( "mod_deflate" )
-deflate.allowed-encodings = ( "gzip" )
-deflate.mimetypes = ( "text/", "application/javascript" )
-mimetype.assign = ( ".txt" => "text/plain" )
-include "$PWD/lighttpd/nxpk.conf"
-END
-    }
-    start_other "$lighttpd -D -f $HTTP_HOME/lighttpd.conf"
-}
-
-start_caddy() {
-    local caddy
-    caddy=$(http_find caddy) || return 77
-    http_new_home caddy
-    export XDG_DATA_HOME=$HTTP_HOME XDG_CONFIG_HOME=$HTTP_HOME
-    http_configure() {
-        cat >"$HTTP_HOME/Caddyfile" <<END
-{
-    admin off
-}
-import $PWD/caddy/nxpk.caddy
-http://127.0.0.1:$SERVER_PORT {
-    root * $root
-    encode gzip zstd
-    import nxpk
-    file_server
-}
-END
-    }
-    start_other "$caddy run --adapter caddyfile --config $HTTP_HOME/Caddyfile"
-}
-
 where=nginx
 start_nginx "$root"
 started $? nginx && { check_server && check_capitals && check_preflight; }
@@ -217,11 +160,11 @@ fi
 rm -r "$root/cgi"
 
 where=lighttpd
-start_lighttpd
+start_lighttpd "$root" 'deflate.mimetypes = ( "text/", "application/javascript" )'
 started $? lighttpd && check_server
 
 where=Caddy
-start_caddy
+start_caddy "$root" 'encode gzip zstd'
 started $? Caddy && { check_server && check_capitals && check_preflight; }
 
 [ $servers -gt 0 ] || { echo 'no web server is installed'; exit 77; }

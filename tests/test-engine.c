@@ -893,7 +893,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_troubles_at_random, 0, 2);
     tcase_add_test(tcase, test_refusal_while_running);
     tcase_add_loop_test(tcase, test_mirror, ORIGIN_GOOD + 1, ORIGIN_PAUSE);
-    tcase_add_loop_test(tcase, test_mirror, ORIGIN_PAUSE + 1, ORIGIN_MISCHIEFS);
+    tcase_add_loop_test(tcase, test_mirror, ORIGIN_PAUSE + 1, ORIGIN_FAILURES);
     tcase_add_loop_test(tcase, test_mirror_with_other_version, 0, 2);
     tcase_add_test(tcase, test_replaced);
     tcase_add_test(tcase, test_etag_changes);

@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/policy.h"
+#include "common/types.h"
 #include "serve/beneath.h"
-#include "serve/policy.h"
-#include "serve/types.h"
 #include "tests/support/main.h"
 
 static const struct {

@@ -2,7 +2,7 @@
 # Real web servers for tests.  Sourced by bash with the tree's root as its working directory:
 #
 #     . tests/lib/http.sh
-#     start_nginx "$dir"                 # or start_nxserve, start_apache [--cgi], start_nginx_tls ...
+#     start_nginx "$dir"                 # or start_nxserve, start_apache [--cgi], start_nginx_tls, start_lighttpd ...
 #     curl "$URL_BASE/guest.nxpk"
 #     stop_servers                       # also by itself when the test ends, if it has no EXIT trap
 #
@@ -108,9 +108,10 @@ start_nginx() {
     http_start_nginx "$1" "include $PWD/nginx/nxpk.conf; ${2:-}" ''
 }
 
-# start_nginx_plain DIR [DIRECTIVES]: without our snippet: a host whose admin did nothing.
+# start_nginx_plain DIR [DIRECTIVES [HTTP]]: without our snippet: a host whose admin did nothing.  HTTP are more lines for
+# its http block.
 start_nginx_plain() {
-    http_start_nginx "$1" "${2:-}" ''
+    http_start_nginx "$1" "${2:-}" '' "${3:-}"
 }
 
 # start_nginx_tls DIR [DIRECTIVES]: with nginx/nxpk.conf, HTTPS and HTTP/2, its own certificate in $CA_FILE.
@@ -122,7 +123,7 @@ start_nginx_tls() {
 }
 
 http_start_nginx() {
-    local nginx dir directives=$2 listen=$3
+    local nginx dir directives=$2 listen=$3 http=${4:-}
     nginx=$(http_find nginx) || { echo 'nginx is not installed'; return 77; }
     dir=$(cd "$1" && pwd -P) || return
     http_new_home nginx
@@ -148,6 +149,7 @@ http {
     gzip on;
     gzip_types *;
     gzip_min_length 1;
+    $http
     server {
         listen 127.0.0.1:$SERVER_PORT $listen;
         root "$dir";
@@ -210,6 +212,7 @@ DocumentRoot "$dir"
 # As on a site that compresses whatever it can.
 SetOutputFilter DEFLATE
 Define NXSERVE $HTTP_HOME/nxserve
+Define PORT $SERVER_PORT
 Include $include
 $directives
 END
@@ -218,6 +221,80 @@ END
     http_as_www_data
     http_run_bound "${HTTP_AS[@]}" "$apache" -d "$HTTP_HOME" -f "$HTTP_HOME/apache.conf" -D FOREGROUND || return
     URL_BASE=http://127.0.0.1:$SERVER_PORT
+}
+
+# Run a server's COMMAND that writes no pid file of its own, as http_run_bound does; it is ready when it answers.
+http_run_answering() {
+    local try
+    for try in 1 2 3 4 5; do
+        http_guess_port
+        http_configure
+        "$@" >>"$SERVER_LOG" 2>&1 </dev/null &
+        http_started $!
+        URL_BASE=http://127.0.0.1:$SERVER_PORT
+        wait_for 30 "$SERVER_PID" curl -so /dev/null "$URL_BASE/" && return 0
+        stop_server "$SERVER_PID"
+        grep -qi 'address already in use' "$SERVER_LOG" || break
+    done
+    tail -n 5 "$SERVER_LOG" >&2
+    return 1
+}
+
+# start_lighttpd DIR [LINES]: with lighttpd/nxpk.conf; LINES stand before it, with the port in the place of @PORT@, and the one
+# behind it in that of @NEXT_PORT@.
+# start_lighttpd_plain: without our snippet.
+start_lighttpd() { http_start_lighttpd "$1" "${2:-}" "include \"$PWD/lighttpd/nxpk.conf\""; }
+start_lighttpd_plain() { http_start_lighttpd "$1" "${2:-}" ''; }
+
+http_start_lighttpd() {
+    local lighttpd dir lines=$2 include=$3
+    lighttpd=$(http_find lighttpd) || { echo 'lighttpd is not installed'; return 77; }
+    dir=$(cd "$1" && pwd -P) || return
+    http_new_home lighttpd
+    http_configure() {
+        sed "s/@PORT@/$SERVER_PORT/g; s/@NEXT_PORT@/$((SERVER_PORT + 1))/g" >"$HTTP_HOME/lighttpd.conf" <<END
+server.document-root = "$dir"
+server.bind = "127.0.0.1"
+server.port = $SERVER_PORT
+server.modules = ( "mod_deflate" )
+deflate.allowed-encodings = ( "gzip" )
+mimetype.assign = ( ".txt" => "text/plain" )
+$lines
+$include
+END
+    }
+    http_run_answering "$lighttpd" -D -f "$HTTP_HOME/lighttpd.conf"
+}
+
+# start_caddy DIR [LINES [GLOBAL [ADDRESS]]]: with caddy/nxpk.caddy; LINES stand in the site's block, GLOBAL among the
+# global options; ADDRESS is the site's, http://127.0.0.1:@PORT@ unless given, where @PORT@ is the port.
+# start_caddy_plain: without our snippet.
+start_caddy() { http_start_caddy "$1" "import nxpk
+    ${2:-}" "${3:-}" "${4:-}" "import $PWD/caddy/nxpk.caddy"; }
+start_caddy_plain() { http_start_caddy "$1" "${2:-}" "${3:-}" "${4:-}" ''; }
+
+http_start_caddy() {
+    local caddy dir lines=$2 global=$3 address=${4:-http://127.0.0.1:@PORT@} import=$5
+    caddy=$(http_find caddy) || { echo 'caddy is not installed'; return 77; }
+    dir=$(cd "$1" && pwd -P) || return
+    http_new_home caddy
+    http_configure() {
+        sed "s/@PORT@/$SERVER_PORT/g" >"$HTTP_HOME/Caddyfile" <<END
+{
+    admin off
+    auto_https off
+    $global
+}
+$import
+$address {
+    root * $dir
+    $lines
+    file_server
+}
+END
+    }
+    XDG_DATA_HOME=$HTTP_HOME XDG_CONFIG_HOME=$HTTP_HOME \
+        http_run_answering "$caddy" run --adapter caddyfile --config "$HTTP_HOME/Caddyfile"
 }
 
 # Apache refuses to serve as root.  A test that runs as root starts it as www-data, with root's right to

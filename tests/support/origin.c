@@ -23,7 +23,8 @@
 
 #include "common/cleanup.h"
 
-#define TRICKLE_MS 10 /* between two bytes */
+#define TRICKLE_MS 10  /* between two bytes */
+#define SLOW_MS    300 /* before the first one */
 
 static const char *const names[ORIGIN_MISCHIEFS] = {
     [ORIGIN_GOOD] = "good",
@@ -54,6 +55,14 @@ static const char *const names[ORIGIN_MISCHIEFS] = {
     [ORIGIN_MOVED_LOOP] = "moved-loop",
     [ORIGIN_MOVED_FILE] = "moved-file",
     [ORIGIN_MOVED_LONG] = "moved-long",
+    [ORIGIN_WEAK_ETAG] = "weak-etag",
+    [ORIGIN_NO_ETAG] = "no-etag",
+    [ORIGIN_NEW_ETAG] = "new-etag",
+    [ORIGIN_REFUSES_IF_RANGE] = "refuses-if-range",
+    [ORIGIN_NEW_TOTAL] = "new-total",
+    [ORIGIN_SHIFTED] = "shifted",
+    [ORIGIN_SLOW] = "slow",
+    [ORIGIN_RUDE] = "rude",
 };
 
 #define EMPTY "Content-Length: 0\r\nConnection: close\r\n\r\n"
@@ -188,6 +197,7 @@ static size_t send_all(struct origin *origin, int fd, const uint8_t *data, size_
 /* What is served to one request. */
 struct answer {
     enum origin_mischief mischief;
+    unsigned number; /* of the request */
     const uint8_t *data;
     size_t len;
     char etag[64];
@@ -205,7 +215,7 @@ static enum origin_mischief choose_mischief(struct origin *origin) /* under lock
         return ORIGIN_GOOD;
     enum origin_mischief mischief = ORIGIN_PAUSE;
     while (mischief == ORIGIN_PAUSE || (mischief == ORIGIN_MOVED_AWAY && !origin->away[0]))
-        mischief = 1 + (unsigned)rand_r(&origin->seed) % (ORIGIN_MISCHIEFS - 1);
+        mischief = 1 + (unsigned)rand_r(&origin->seed) % (ORIGIN_FAILURES - 1);
     return mischief;
 }
 
@@ -215,7 +225,7 @@ static struct answer choose_answer(struct origin *origin, const struct request *
     struct answer answer = { .data = origin->data, .len = origin->len };
     strcpy(answer.etag, origin->etag);
     strcpy(answer.away, origin->away);
-    origin->requests++;
+    answer.number = ++origin->requests;
     origin->passwords += request->password;
     if (!request->moved)
         answer.mischief = choose_mischief(origin);
@@ -242,20 +252,46 @@ static struct claim claim_of(const struct answer *answer, const struct request *
         claim.length /= 2;
     } else if (answer->mischief == ORIGIN_LONG_BODY) {
         claim.length *= 2;
+    } else if (answer->mischief == ORIGIN_NEW_TOTAL) {
+        claim.total += answer->number;
     }
     return claim;
+}
+
+/* The ETag's header, and what else some mischief adds. */
+static void write_etag(const struct answer *answer, char text[static 256])
+{
+    switch (answer->mischief) {
+    case ORIGIN_WEAK_ETAG:
+        snprintf(text, 256, "ETag: W/%s\r\n", answer->etag);
+        break;
+    case ORIGIN_NO_ETAG:
+        text[0] = '\0';
+        break;
+    case ORIGIN_NEW_ETAG:
+        snprintf(text, 256, "ETag: \"%u\"\r\n", answer->number);
+        break;
+    case ORIGIN_RUDE:
+        snprintf(text, 256,
+                 "ETag: W/\"\x1b[31mred\"\r\nServer: \x1b]0;title\x07 \xc3\x28\xff\r\n"
+                 "Content-Type: \x1b[2J\xe2\x80\xae\r\nCache-Control: max-age=\x9b\x7f\r\n");
+        break;
+    default:
+        snprintf(text, 256, "ETag: %s\r\n", answer->etag);
+    }
 }
 
 static void send_headers(int fd, const struct answer *answer, const struct request *request,
                          bool partial)
 {
-    char text[1024];
+    char text[1024], etag[256];
     const struct claim claim = claim_of(answer, request);
-    int n = snprintf(
-        text, sizeof(text),
-        "HTTP/1.1 %s\r\nContent-Length: %" PRIu64 "\r\nETag: %s\r\nConnection: close\r\n%s",
-        partial ? "206 Partial Content" : "200 OK", partial ? claim.length : answer->len,
-        answer->etag, answer->mischief == ORIGIN_GZIP ? "Content-Encoding: gzip\r\n" : "");
+    write_etag(answer, etag);
+    int n =
+        snprintf(text, sizeof(text),
+                 "HTTP/1.1 %s\r\nContent-Length: %" PRIu64 "\r\n%sConnection: close\r\n%s",
+                 partial ? "206 Partial Content" : "200 OK", partial ? claim.length : answer->len,
+                 etag, answer->mischief == ORIGIN_GZIP ? "Content-Encoding: gzip\r\n" : "");
     if (partial)
         n += snprintf(text + n, sizeof(text) - (size_t)n,
                       "Content-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n", claim.first,
@@ -294,7 +330,8 @@ static void send_body(struct origin *origin, int fd, const struct answer *answer
                       size_t len)
 {
     NX_AUTO_FREE uint8_t *body = malloc(len);
-    memcpy(body, answer->data + first, len);
+    bool shifted = answer->mischief == ORIGIN_SHIFTED && first > 0 && first + len < answer->len;
+    memcpy(body, answer->data + first + shifted, len);
     if (answer->mischief == ORIGIN_WRONG_BYTES)
         body[len / 2] ^= 1;
     size_t sent = send_all(origin, fd, body, prompt_part(answer->mischief, len));
@@ -310,9 +347,12 @@ static void send_body(struct origin *origin, int fd, const struct answer *answer
 static void answer_range(struct origin *origin, int fd, const struct answer *answer,
                          struct request *request)
 {
+    bool same = strcmp(request->if_range, answer->etag) == 0 &&
+                answer->mischief != ORIGIN_NEW_ETAG && answer->mischief != ORIGIN_REFUSES_IF_RANGE;
     bool partial = request->ranged && answer->mischief != ORIGIN_IGNORES_RANGE &&
-                   (!request->if_range[0] || strcmp(request->if_range, answer->etag) == 0 ||
-                    answer->mischief == ORIGIN_IGNORES_IF_RANGE);
+                   (!request->if_range[0] || same || answer->mischief == ORIGIN_IGNORES_IF_RANGE);
+    if (answer->mischief == ORIGIN_SLOW)
+        wait_for_end(origin, origin->stop[0], fd, SLOW_MS);
     if (partial && request->first >= answer->len) {
         send_text(fd, fixed[ORIGIN_416]);
         return;

@@ -39,6 +39,15 @@ enum origin_mischief {
     ORIGIN_MOVED_LOOP, /* to where it says so again */
     ORIGIN_MOVED_FILE, /* to file:///etc/hostname */
     ORIGIN_MOVED_LONG, /* to where the file is, with a body that has no end */
+    ORIGIN_FAILURES, /* those above are for nxfetch; those below are what nxref check sees too, and never at random */
+    ORIGIN_WEAK_ETAG = ORIGIN_FAILURES,
+    ORIGIN_NO_ETAG,
+    ORIGIN_NEW_ETAG,         /* another one each time */
+    ORIGIN_REFUSES_IF_RANGE, /* 200, though it names the file's ETag */
+    ORIGIN_NEW_TOTAL,        /* a Content-Range of a file that grows each time */
+    ORIGIN_SHIFTED, /* the bytes behind those that were asked for, but for the file's first */
+    ORIGIN_SLOW,    /* 0.3 s before the first byte */
+    ORIGIN_RUDE,    /* headers that write to a terminal */
     ORIGIN_MISCHIEFS,
 };
 
@@ -56,7 +65,9 @@ const char *origin_url(const struct origin *origin);
 /* The next `times` requests misbehave (UINT_MAX: all of them). */
 void origin_misbehave(struct origin *origin, enum origin_mischief mischief, unsigned times);
 
-/* So many requests of a hundred misbehave, in all ways but ORIGIN_PAUSE, the next one as the seed says. */
+/* So many requests of a hundred misbehave, in all ways up to ORIGIN_FAILURES but ORIGIN_PAUSE, the next one as the seed
+ * says.
+ */
 void origin_misbehave_at_random(struct origin *origin, unsigned percent, unsigned seed);
 
 /* The name of a mischief, as "short-body"; NULL: there are no more. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The misbehaving web server of the unit tests (tests/support/origin.h) as a program:
  *
- *     origin [-m MISCHIEF] [-p PERCENT] [-s SEED] [-f PORT_FILE] FILE
+ *     origin [-m MISCHIEF [-n TIMES]] [-p PERCENT] [-s SEED] [-f PORT_FILE] FILE
  *
  * It serves FILE, whatever the path, from a port that the kernel chooses, well until
  *
- *     SIGUSR1   PERCENT of all requests (10) misbehave at random, or all of them by MISCHIEF
+ *     SIGUSR1   PERCENT of all requests (10) misbehave at random, or all of them, or the next TIMES, by MISCHIEF
  *     SIGUSR2   all is well again
  *     SIGTERM   the end: it says how many requests there were, and how many of them were answered badly
  */
@@ -26,9 +26,9 @@
 
 static struct {
     enum origin_mischief mischief; /* ORIGIN_GOOD: any */
-    unsigned percent, seed;
+    unsigned times, percent, seed;
     const char *port_file;
-} options = { ORIGIN_GOOD, 10, 1, NULL };
+} options = { ORIGIN_GOOD, UINT_MAX, 10, 1, NULL };
 
 static enum origin_mischief mischief_of(const char *name)
 {
@@ -41,9 +41,11 @@ static enum origin_mischief mischief_of(const char *name)
 static bool parse(int argc, char **argv)
 {
     int option;
-    while ((option = getopt(argc, argv, "m:p:s:f:")) != -1) {
+    while ((option = getopt(argc, argv, "m:n:p:s:f:")) != -1) {
         if (option == 'm')
             options.mischief = mischief_of(optarg);
+        else if (option == 'n')
+            options.times = (unsigned)strtoul(optarg, NULL, 10);
         else if (option == 'p')
             options.percent = (unsigned)strtoul(optarg, NULL, 10);
         else if (option == 's')
@@ -72,7 +74,7 @@ static void misbehave(struct origin *origin, bool on)
     if (options.mischief == ORIGIN_GOOD)
         origin_misbehave_at_random(origin, on ? options.percent : 0, options.seed++);
     else
-        origin_misbehave(origin, options.mischief, on ? UINT_MAX : 0);
+        origin_misbehave(origin, options.mischief, on ? options.times : 0);
 }
 
 static void serve(struct origin *origin, const sigset_t *signals)
@@ -86,7 +88,8 @@ static void serve(struct origin *origin, const sigset_t *signals)
 int main(int argc, char **argv)
 {
     if (!parse(argc, argv)) {
-        fputs("origin [-m MISCHIEF] [-p PERCENT] [-s SEED] [-f PORT_FILE] FILE\n", stderr);
+        fputs("origin [-m MISCHIEF [-n TIMES]] [-p PERCENT] [-s SEED] [-f PORT_FILE] FILE\n",
+              stderr);
         return 2;
     }
     sigset_t signals;

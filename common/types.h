@@ -3,8 +3,8 @@
  * that `nxserve config` prints take them from here, so that a new kind of file is
  * one new line.
  */
-#ifndef NX_SERVE_TYPES_H
-#define NX_SERVE_TYPES_H
+#ifndef NX_COMMON_TYPES_H
+#define NX_COMMON_TYPES_H
 
 #include <stdbool.h>
 #include <stddef.h>

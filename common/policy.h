@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a web server should say about a package besides its bytes: how long it may
- * be cached and who may read it.  nxserve says it, and the configuration snippets
- * make other servers say the same words.
+ * be cached and who may read it.  nxserve says it, the configuration snippets
+ * make other servers say the same words, and nxref check looks whether a server does.
  *
  * Caching.  A package may be replaced under its URL: that is how authors publish a new
  * version.  A cache that believed "immutable" would go on mixing ranges of the old file with
@@ -12,8 +12,8 @@
  * CORS.  A package is public to whoever can reach the server; a page of another site may
  * show it, so any origin may read it, ranges included.  Credentials are never asked for.
  */
-#ifndef NX_SERVE_POLICY_H
-#define NX_SERVE_POLICY_H
+#ifndef NX_COMMON_POLICY_H
+#define NX_COMMON_POLICY_H
 
 #include <stdbool.h>
 

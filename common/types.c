@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "serve/types.h"
+#include "common/types.h"
 
 #include <string.h>
 #include <strings.h>

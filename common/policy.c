@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "serve/policy.h"
+#include "common/policy.h"
 
 #include <ctype.h>
 #include <string.h>
 
-#include "serve/types.h"
+#include "common/types.h"
 
 bool nx_name_is_versioned(const char *name)
 {
