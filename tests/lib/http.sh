@@ -103,7 +103,8 @@ http_run_bound() {
     return 1
 }
 
-# start_nginx DIR [DIRECTIVES]: with nginx/nxpk.conf; DIRECTIVES are more lines for its server block.
+# start_nginx DIR [DIRECTIVES]: with nginx/nxpk.conf; DIRECTIVES are more lines for its server block.  Each of its two workers takes
+# NGINX_CONNECTIONS, 256 unless set.
 start_nginx() {
     http_start_nginx "$1" "include $PWD/nginx/nxpk.conf; ${2:-}" ''
 }
@@ -134,7 +135,7 @@ daemon off;
 worker_processes 2;
 pid $HTTP_HOME/pid;
 error_log stderr notice;
-events { worker_connections 256; }
+events { worker_connections ${NGINX_CONNECTIONS:-256}; }
 http {
     include /etc/nginx/mime.types;
     default_type application/octet-stream;
