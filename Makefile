@@ -189,7 +189,7 @@ bench:
 bench-run: all $(patsubst %,$(B)/%,$(filter tools/%,$(TEST_PROGRAMS)))
 	@BUILD=$(B) QUICK=$(QUICK) bash tests/bench/run.sh $(T)
 
-SERVER_CONFIGS := nginx apache lighttpd caddy
+SERVER_CONFIGS := nginx apache lighttpd caddy varnish
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(UNITDIR) $(SERVER_CONFIGS:%=$(DESTDIR)$(DATADIR)/%)
 	install -m 755 $(PROGRAMS:%=$(B)/%) $(DESTDIR)$(BINDIR)
