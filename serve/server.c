@@ -183,7 +183,7 @@ static void say_access(struct MHD_Connection *connection, const struct exchange 
 {
     char host[64], target[512], range[128], method[sizeof exchange->method_name];
     nx_log(NX_LOG_NOTICE, "%s %s %s%s%s %u %" PRIu64 "%s", host_of(connection, host, sizeof host),
-           printable(exchange->method_name, method, sizeof method),
+           *exchange->method_name ? printable(exchange->method_name, method, sizeof method) : "-",
            printable(exchange->target, target, sizeof target), exchange->range ? " " : "",
            exchange->range ? printable(exchange->range, range, sizeof range) : "", status, bytes,
            cut ? " (cut off)" : "");

@@ -12,25 +12,7 @@ start_nginx_cache() {
     http_new_home nginx-cache
     http_configure() {
         {
-            [ "$(id -u)" != 0 ] || echo 'user root;'
-            cat <<END
-daemon off;
-worker_processes 2;
-pid $HTTP_HOME/pid;
-error_log stderr notice;
-events { worker_connections 256; }
-http {
-    access_log $SERVER_ACCESS_LOG;
-    client_body_temp_path $HTTP_HOME/body;
-    proxy_temp_path $HTTP_HOME/proxy;
-    fastcgi_temp_path $HTTP_HOME/fastcgi;
-    uwsgi_temp_path $HTTP_HOME/uwsgi;
-    scgi_temp_path $HTTP_HOME/scgi;
-    # As on a site that compresses whatever it can.
-    gzip on;
-    gzip_proxied any;
-    gzip_types *;
-END
+            http_nginx_opening
             sed "s/origin.example.org:443/localhost:$ORIGIN_PORT/; s/origin.example.org/localhost/g
                 s,/etc/ssl/certs/ca-certificates.crt,$CA_FILE,; s,/var/cache/nginx/nxpk,$HTTP_HOME/cache,
                 s/listen 8081;/listen 127.0.0.1:$SERVER_PORT;/; /listen \[::\]:8081;/d" nginx/nxpk-cache.conf
