@@ -8,6 +8,7 @@ PREFIX     ?= /usr/local
 BINDIR     ?= $(PREFIX)/bin
 MANDIR     ?= $(PREFIX)/share/man
 DATADIR    ?= $(PREFIX)/share/nxpk
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
 DESTDIR    ?=
 ifeq ($(origin CC),default)
 CC         := gcc
@@ -34,7 +35,7 @@ comma := ,
 # One build folder for each combination of compiler and sanitizers.
 B := build/$(notdir $(CC))$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(FUZZ),-fuzz)
 
-all: programs man
+all: programs man units
 
 # ---- what the folders have ---------------------------------------------------
 
@@ -109,6 +110,15 @@ $(B)/man/%.1: docs/man/%.1.in docs/man/make-man.sh
 	$(Q)sh docs/man/make-man.sh $< $(filter %.help,$^) $(VERSION) > $@
 $(foreach p,$(PROGRAMS),$(eval $(B)/man/$(p).1: $($(p)_HELP)))
 
+# ---- systemd units: they name the program where it will be installed ----------
+
+UNITS := $(patsubst %.service.in,$(B)/%.service,$(notdir $(wildcard serve/*.service.in)))
+.PHONY: units $(UNITS)
+units: $(UNITS)
+$(UNITS): $(B)/%.service: serve/%.service.in
+	@mkdir -p $(@D)
+	$(Q)sed 's,@BINDIR@,$(BINDIR),' $< > $@.new && { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
+
 # ---- for a fresh machine -----------------------------------------------------
 
 deps:
@@ -179,15 +189,18 @@ bench:
 bench-run: all $(patsubst %,$(B)/%,$(filter tools/%,$(TEST_PROGRAMS)))
 	@BUILD=$(B) QUICK=$(QUICK) bash tests/bench/run.sh $(T)
 
-SERVER_CONFIGS := nginx apache lighttpd caddy
+SERVER_CONFIGS := nginx apache lighttpd caddy varnish
 install: all
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(SERVER_CONFIGS:%=$(DESTDIR)$(DATADIR)/%)
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(UNITDIR) $(SERVER_CONFIGS:%=$(DESTDIR)$(DATADIR)/%)
 	install -m 755 $(PROGRAMS:%=$(B)/%) $(DESTDIR)$(BINDIR)
 	install -m 644 $(MANPAGES) $(DESTDIR)$(MANDIR)/man1
+	install -m 644 $(UNITS) $(DESTDIR)$(UNITDIR)
+	install -m 644 serve/nxserve.logrotate $(DESTDIR)$(DATADIR)
 	$(foreach s,$(SERVER_CONFIGS),install -m 644 $(s)/* $(DESTDIR)$(DATADIR)/$(s);)
 
 uninstall:
 	rm -f $(PROGRAMS:%=$(DESTDIR)$(BINDIR)/%) $(PROGRAMS:%=$(DESTDIR)$(MANDIR)/man1/%.1)
+	rm -f $(UNITS:$(B)/%=$(DESTDIR)$(UNITDIR)/%)
 	rm -rf $(DESTDIR)$(DATADIR)
 
 clean:

@@ -28,16 +28,31 @@ static const struct {
     { 405, "Method Not Allowed" },
     { 412, "Precondition Failed" },
     { 416, "Range Not Satisfiable" },
+    { 431, "Request Header Fields Too Large" }, /* libmicrohttpd's own */
+    { 499, "Client Closed Request" },           /* nginx's number: nobody heard of it */
     { 500, "Internal Server Error" },
     { 503, "Service Unavailable" },
 };
+#define N_STATUSES (sizeof status_texts / sizeof *status_texts)
+_Static_assert(N_STATUSES == NX_STATUSES_MAX - 1, "one more stands for all others");
 
 const char *nx_status_text(unsigned status)
 {
-    for (size_t i = 0; i < sizeof status_texts / sizeof *status_texts; i++)
-        if (status_texts[i].status == status)
-            return status_texts[i].text;
-    return "Unknown";
+    size_t i = nx_status_index(status);
+    return i < N_STATUSES ? status_texts[i].text : "Unknown";
+}
+
+size_t nx_status_index(unsigned status)
+{
+    size_t i = 0;
+    while (i < N_STATUSES && status_texts[i].status != status)
+        i++;
+    return i;
+}
+
+unsigned nx_status_at(size_t index)
+{
+    return index < N_STATUSES ? status_texts[index].status : 0;
 }
 
 unsigned nx_status_of_errno(int error)

@@ -87,6 +87,13 @@ ssize_t nx_answer_read(const struct nx_answer *answer, uint64_t offset, void *bu
 /* "Partial Content" of 206. */
 const char *nx_status_text(unsigned status);
 
+/* To count by status: an index below NX_STATUSES_MAX for each status that an answer here may have, the last one for all
+ * others, and back (0 for the last).
+ */
+#define NX_STATUSES_MAX 16
+size_t nx_status_index(unsigned status);
+unsigned nx_status_at(size_t index);
+
 /* The status that tells a client why opening a file failed with this errno. */
 unsigned nx_status_of_errno(int error);
 

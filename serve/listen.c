@@ -9,7 +9,7 @@
 
 #include "common/cleanup.h"
 
-#define BACKLOG 128
+#define BACKLOG 1024 /* a classroom that starts at once; the kernel may make it less */
 
 NX_DEFINE_AUTO(struct addrinfo *, addrinfo, freeaddrinfo)
 
@@ -39,8 +39,8 @@ static int listen_on(const struct addrinfo *info)
     return nx_steal_fd(&fd);
 }
 
-int nx_listen(const char *address, uint16_t port, int *ret_fd, uint16_t *ret_port,
-              struct nx_error *err)
+int nx_listen(const char *address, uint16_t port, const char *address_option,
+              const char *port_option, int *ret_fd, uint16_t *ret_port, struct nx_error *err)
 {
     const struct addrinfo hints = { .ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM };
     char service[8];
@@ -48,14 +48,15 @@ int nx_listen(const char *address, uint16_t port, int *ret_fd, uint16_t *ret_por
     NX_AUTO(addrinfo) struct addrinfo *info = NULL;
     int failed = getaddrinfo(address, service, &hints, &info);
     if (failed)
-        return nx_fail(err, NX_ERR_SYSTEM, "--listen %s: %s", address, gai_strerror(failed));
+        return nx_fail(err, NX_ERR_SYSTEM, "%s %s: %s", address_option, address,
+                       gai_strerror(failed));
     NX_AUTO_FD int fd = -1;
     for (const struct addrinfo *i = info; i && fd < 0; i = i->ai_next)
         fd = listen_on(i);
     if (fd < 0 && errno == EADDRINUSE)
         return nx_fail(err, NX_ERR_SYSTEM,
-                       "port %u of %s is in use: choose another one with --port, or --port 0", port,
-                       address);
+                       "port %u of %s is in use: choose another one with %s, or 0 for a free one",
+                       port, address, port_option);
     if (fd < 0 || bound_port(fd, ret_port) < 0)
         return nx_fail_errno(err, "cannot listen on port %u of %s", port, address);
     *ret_fd = nx_steal_fd(&fd);

@@ -24,9 +24,10 @@ NX_EMBED(help_text, "serve/nxserve.help");
 struct options {
     struct nx_server_options server;
     const char *port_file;
+    char metrics_address[256]; /* what server.metrics_address points to */
 };
 
-enum { OPT_PORT_FILE = 256, OPT_TLS_CERT, OPT_TLS_KEY, OPT_VERSION };
+enum { OPT_PORT_FILE = 256, OPT_TLS_CERT, OPT_TLS_KEY, OPT_ACCESS_LOG, OPT_METRICS, OPT_VERSION };
 
 static const char short_options[] = "l:p:qvh";
 static const struct option long_options[] = {
@@ -35,6 +36,8 @@ static const struct option long_options[] = {
     { "port-file", required_argument, NULL, OPT_PORT_FILE },
     { "tls-cert", required_argument, NULL, OPT_TLS_CERT },
     { "tls-key", required_argument, NULL, OPT_TLS_KEY },
+    { "access-log", required_argument, NULL, OPT_ACCESS_LOG },
+    { "metrics", required_argument, NULL, OPT_METRICS },
     { "quiet", no_argument, NULL, 'q' },
     { "verbose", no_argument, NULL, 'v' },
     { "help", no_argument, NULL, 'h' },
@@ -54,15 +57,37 @@ static int usage_error(const struct nx_error *err)
     return try_help();
 }
 
-static int parse_port(const char *text, uint16_t *ret_port, struct nx_error *err)
+static int parse_port(const char *option, const char *text, uint16_t *ret_port,
+                      struct nx_error *err)
 {
     size_t digits = strspn(text, "0123456789");
     unsigned long port =
         digits > 0 && digits <= 5 && !text[digits] ? strtoul(text, NULL, 10) : UINT32_MAX;
     if (port > UINT16_MAX)
-        return nx_fail(err, NX_ERR_USAGE, "--port %s: not a number from 0 to 65535", text);
+        return nx_fail(err, NX_ERR_USAGE, "%s %s: not a number from 0 to 65535", option, text);
     *ret_port = (uint16_t)port;
     return 0;
+}
+
+/* "9100", "10.0.0.1:9100" or "[::1]:9100" */
+static int parse_metrics(const char *text, struct options *opt, struct nx_error *err)
+{
+    const char *colon = strrchr(text, ':');
+    const char *address = colon ? text : "127.0.0.1";
+    size_t len = colon ? (size_t)(colon - text) : strlen(address);
+    if (len > 1 && address[0] == '[' && address[len - 1] == ']') {
+        address++;
+        len -= 2;
+    } else if (memchr(address, ':', len)) {
+        return nx_fail(err, NX_ERR_USAGE, "--metrics %s: write an IPv6 address as in [::1]:9100",
+                       text);
+    }
+    if (len == 0 || len >= sizeof opt->metrics_address)
+        return nx_fail(err, NX_ERR_USAGE, "--metrics %s: not [ADDRESS:]PORT", text);
+    memcpy(opt->metrics_address, address, len);
+    opt->metrics_address[len] = '\0';
+    opt->server.metrics_address = opt->metrics_address;
+    return parse_port("--metrics", colon ? colon + 1 : text, &opt->server.metrics_port, err);
 }
 
 static int check_options(const struct options *opt, int n_dirs, struct nx_error *err)
@@ -89,6 +114,43 @@ static int print_config(int argc, char **argv)
     return nx_flush_stdout(&err) < 0 ? nx_log_failure(&err) : 0;
 }
 
+static volatile sig_atomic_t log_was_moved;
+
+static void on_hangup(int sig)
+{
+    log_was_moved = 1;
+}
+
+/* With a log in a file, SIGHUP is its rotation; otherwise a terminal that went away, and ends us as Ctrl-C does. */
+static void watch_for_rotation(const struct options *opt)
+{
+    if (!opt->server.access_log || strcmp(opt->server.access_log, "-") == 0)
+        return;
+    struct sigaction action = { .sa_handler = on_hangup };
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGHUP, &action, NULL);
+}
+
+static void reopen_log(struct nx_server *server)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    log_was_moved = 0;
+    if (nx_server_reopen_log(server, &err) < 0)
+        nx_log(NX_LOG_WARNING, "%s: the old file stays in use", err.msg);
+}
+
+static int write_port_file(const char *path, const struct nx_server *server, struct nx_error *err)
+{
+    char text[32];
+    int len = snprintf(text, sizeof text, "%u\n", nx_server_port(server));
+    if (nx_server_metrics_port(server))
+        len +=
+            snprintf(text + len, sizeof text - (size_t)len, "%u\n", nx_server_metrics_port(server));
+    if (nx_write_file(path, 0644, text, (size_t)len, err) < 0)
+        return nx_fail_while(err, "--port-file");
+    return 0;
+}
+
 /* Until Ctrl-C.  The signals are blocked all the time but while waiting, so that none can
  * come between looking and waiting; the server's threads inherit that and never see one.
  */
@@ -97,16 +159,17 @@ static int serve(const struct options *opt, const sigset_t *unblocked, struct nx
     NX_AUTO_SERVER struct nx_server *server = NULL;
     if (nx_server_start(&opt->server, &server, err) < 0)
         return -1;
-    if (opt->port_file) {
-        char text[16];
-        int len = snprintf(text, sizeof text, "%u\n", nx_server_port(server));
-        if (nx_write_file(opt->port_file, 0644, text, (size_t)len, err) < 0)
-            return nx_fail_while(err, "--port-file");
-    }
+    if (opt->port_file && write_port_file(opt->port_file, server, err) < 0)
+        return -1;
     nx_log(NX_LOG_NOTICE, "serving %s at %s (Ctrl-C ends it)", opt->server.dir,
            nx_server_url(server));
-    while (!nx_interrupted())
+    if (nx_server_metrics_url(server))
+        nx_log(NX_LOG_NOTICE, "figures at %s", nx_server_metrics_url(server));
+    while (!nx_interrupted()) {
         sigsuspend(unblocked);
+        if (log_was_moved)
+            reopen_log(server);
+    }
     if (opt->port_file)
         unlink(opt->port_file);
     return 0;
@@ -121,6 +184,7 @@ static int serve_until_interrupted(const struct options *opt)
     sigaddset(&ours, SIGTERM);
     sigaddset(&ours, SIGHUP);
     nx_interrupt_install();
+    watch_for_rotation(opt);
     sigprocmask(SIG_BLOCK, &ours, &unblocked);
     /* A caller's mask may have them blocked already: they are how we end. */
     sigdelset(&unblocked, SIGINT);
@@ -169,7 +233,7 @@ int main(int argc, char **argv)
             opt.server.address = optarg;
             break;
         case 'p':
-            if (parse_port(optarg, &opt.server.port, &err) < 0)
+            if (parse_port("--port", optarg, &opt.server.port, &err) < 0)
                 return usage_error(&err);
             break;
         case OPT_PORT_FILE:
@@ -180,6 +244,13 @@ int main(int argc, char **argv)
             break;
         case OPT_TLS_KEY:
             opt.server.tls_key = optarg;
+            break;
+        case OPT_ACCESS_LOG:
+            opt.server.access_log = optarg;
+            break;
+        case OPT_METRICS:
+            if (parse_metrics(optarg, &opt, &err) < 0)
+                return usage_error(&err);
             break;
         case 'q':
             nx_log_set_level(NX_LOG_WARNING);

@@ -290,7 +290,7 @@ refuses() {
     has "nxserve $*" "$message" "$(cat "$work/err")"
     is "nxserve $*: lines" $wanted "$(wc -l <"$work/err")" # a usage error adds "Try --help"
 }
-refuses 1 "port $SERVER_PORT of 127.0.0.1 is in use: choose another" --port "$SERVER_PORT" "$root"
+refuses 1 "port $SERVER_PORT of 127.0.0.1 is in use: choose another one with --port" --port "$SERVER_PORT" "$root"
 refuses 1 'nxserve: /nonexistent: No such file or directory' --port 0 /nonexistent
 refuses 1 'a.nxpk: Not a directory' --port 0 "$root/a.nxpk"
 refuses 1 '--listen no.such.host.invalid: ' --port 0 --listen no.such.host.invalid "$root"

@@ -103,7 +103,8 @@ http_run_bound() {
     return 1
 }
 
-# start_nginx DIR [DIRECTIVES]: with nginx/nxpk.conf; DIRECTIVES are more lines for its server block.
+# start_nginx DIR [DIRECTIVES]: with nginx/nxpk.conf; DIRECTIVES are more lines for its server block.  Each of its two workers takes
+# NGINX_CONNECTIONS, 256 unless set.
 start_nginx() {
     http_start_nginx "$1" "include $PWD/nginx/nxpk.conf; ${2:-}" ''
 }
@@ -122,6 +123,29 @@ start_nginx_tls() {
     URL_BASE=https://localhost:$SERVER_PORT
 }
 
+# How a configuration of ours for nginx opens, as far as into its http block: as on a site that compresses whatever it can.
+http_nginx_opening() {
+    [ "$(id -u)" != 0 ] || echo 'user root;'
+    cat <<END
+daemon off;
+worker_processes 2;
+pid $HTTP_HOME/pid;
+error_log stderr notice;
+events { worker_connections ${NGINX_CONNECTIONS:-256}; }
+http {
+    access_log $SERVER_ACCESS_LOG;
+    client_body_temp_path $HTTP_HOME/body;
+    proxy_temp_path $HTTP_HOME/proxy;
+    fastcgi_temp_path $HTTP_HOME/fastcgi;
+    uwsgi_temp_path $HTTP_HOME/uwsgi;
+    scgi_temp_path $HTTP_HOME/scgi;
+    gzip on;
+    gzip_proxied any;
+    gzip_types *;
+    gzip_min_length 1;
+END
+}
+
 http_start_nginx() {
     local nginx dir directives=$2 listen=$3 http=${4:-}
     nginx=$(http_find nginx) || { echo 'nginx is not installed'; return 77; }
@@ -129,26 +153,10 @@ http_start_nginx() {
     http_new_home nginx
     http_configure() {
         {
-            [ "$(id -u)" != 0 ] || echo 'user root;'
+            http_nginx_opening
             cat <<END
-daemon off;
-worker_processes 2;
-pid $HTTP_HOME/pid;
-error_log stderr notice;
-events { worker_connections 256; }
-http {
     include /etc/nginx/mime.types;
     default_type application/octet-stream;
-    access_log $SERVER_ACCESS_LOG;
-    client_body_temp_path $HTTP_HOME/body;
-    proxy_temp_path $HTTP_HOME/proxy;
-    fastcgi_temp_path $HTTP_HOME/fastcgi;
-    uwsgi_temp_path $HTTP_HOME/uwsgi;
-    scgi_temp_path $HTTP_HOME/scgi;
-    # As on a site that compresses whatever it can.
-    gzip on;
-    gzip_types *;
-    gzip_min_length 1;
     $http
     server {
         listen 127.0.0.1:$SERVER_PORT $listen;
