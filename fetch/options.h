@@ -57,6 +57,7 @@ struct nx_options {
     const char *record_file; /* what it touches goes there, or NULL */
     bool until_settled;      /* end when it has come to rest */
     unsigned until_seconds;  /* end so long after it began to run; 0: not */
+    const char *screenshot_file; /* a picture of its screen at that end goes there, or NULL */
 
     bool offline;
     bool no_complete;

@@ -1,6 +1,6 @@
 # nxpack and nxref: from a libvirt domain and its disks to a package.
 pack_SRCS := $(filter-out pack/nxpack.c pack/nxref.c,$(wildcard pack/*.c))
-pack_PKGS := libnbd lmdb jansson
+pack_PKGS := libnbd lmdb jansson libpng
 pack_LIBS := -lmagic
 PROGRAMS += nxpack nxref
 nxpack_MAIN := pack/nxpack.c
