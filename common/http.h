@@ -34,6 +34,9 @@ bool nx_http_is_url(const char *text);
 /* url without user name and password, for messages; into text, cut to its size; returns text. */
 const char *nx_http_display_url(const char *url, char text[static 512]);
 
+/* Has it a user name or password in it? */
+bool nx_http_has_user(const char *url);
+
 /* One request and its answer.  The caller owns it and keeps it in place from
  * nx_http_prepare() until curl is done with the handle.
  */

@@ -10,6 +10,7 @@ nxref_MAIN := pack/nxref.c
 nxref_USES := pack formats common
 nxref_HELP := pack/nxref.help
 
-EMBEDDERS += pack/nxpack.c pack/nxref.c
+EMBEDDERS += pack/nxpack.c pack/nxref.c pack/page.c
 pack_nxpack.c_EMBEDS := pack/nxpack.help
 pack_nxref.c_EMBEDS := pack/nxref.help
+pack_page.c_EMBEDS := pack/page.css
