@@ -103,15 +103,6 @@ static void heading(struct page *p, unsigned level, const char *class, const cha
     element(p, tags[level], class, words);
 }
 
-static void link_to(struct page *p, const char *class, const char *href, const char *words)
-{
-    begin(p, "a", class);
-    attr(p, "href", href);
-    text(p, words);
-    end(p);
-    newline(p);
-}
-
 /* ---- what is a stranger's ---- */
 
 /* Nothing in it may turn the direction of writing or hide something. */
@@ -166,11 +157,15 @@ static void end_command(struct page *p)
 
 static void run_command(struct page *p, const struct nx_offer *offer, unsigned level)
 {
+    begin(p, "div", "terminal");
+    newline(p);
     heading(p, level, NULL, "In a terminal");
     begin_command(p);
     text(p, offer->head->signer ? "nxfetch " : "nxfetch --allow-unsigned ");
     shell_word(p, offer->address);
     end_command(p);
+    end(p);
+    newline(p);
 }
 
 /* ---- facts ---- */
@@ -261,6 +256,7 @@ static void facts(struct page *p, const struct nx_offer *offer)
     fact(p, "Machine", value);
     fact(p, "Memory", nx_human_bytes(machine->memory, size));
     disks_fact(p, m);
+    fact(p, "Firmware", machine->uefi ? "UEFI" : "BIOS");
     fact(p, "Package", nx_human_bytes(offer->size, size));
     snprintf(value, sizeof value, "%.10s", m->created);
     fact(p, "Packed on", value);
@@ -337,6 +333,7 @@ static void picture(struct page *p, const struct nx_offer *offer, const char *na
 
 static void actions(struct page *p, const struct nx_offer *offer, const char *name)
 {
+    const char *words = offer->reference ? "Reference (.netx)" : "Download (.nxpk)";
     begin(p, "p", "actions");
     begin(p, "a", "run");
     attr(p, "href", offer->run);
@@ -349,11 +346,19 @@ static void actions(struct page *p, const struct nx_offer *offer, const char *na
     attr(p, "href", offer->download);
     attr(p, "download", "");
     if (p->several)
-        attrf(p, "aria-label", "%s of %s", offer->reference ? "Reference" : "Download", name);
-    text(p, offer->reference ? "Reference (.netx)" : "Download (.nxpk)");
+        attrf(p, "aria-label", "%s: %s", words, name);
+    text(p, words);
     end(p);
     newline(p);
-    link_to(p, "other", "#install", "Install nxfetch first");
+    end(p);
+    newline(p);
+    begin(p, "p", "note");
+    text(p, "Nothing happens? ");
+    begin(p, "a", NULL);
+    attr(p, "href", "#install");
+    text(p, "Install nxfetch");
+    end(p);
+    text(p, " first, or use the command.");
     end(p);
     newline(p);
 }
@@ -381,11 +386,8 @@ static void machine(struct page *p, const struct nx_offer *offer, size_t number)
     facts(p, offer);
     end(p);
     newline(p);
-    begin(p, "div", "how");
-    newline(p);
     run_command(p, offer, level + 1);
     signer(p, offer, level + 1);
-    end(p);
     end(p);
     newline(p);
 }
@@ -406,8 +408,8 @@ static void install(struct page *p, const char *url)
     size_t len = url ? strlen(url) : 0;
     bool git = len > 4 && strcmp(url + len - 4, ".git") == 0;
     begin(p, "p", NULL);
-    text(p, "nxfetch runs these machines from where they are. It needs no rights of its own and "
-            "leaves nothing behind. On Debian 12 or newer, build it from the source of nxpk");
+    text(p, "nxfetch runs machines from where they are. It needs no root rights and leaves nothing "
+            "of a machine behind. On Debian 12 or newer, build it from the source of nxpk");
     if (url) {
         text(p, ", which is at ");
         begin(p, "a", NULL);
