@@ -43,14 +43,14 @@
 #include "formats/machine.h"
 #include "formats/record.h"
 
-#define QUIT_MS        1500 /* for QEMU to end by itself */
-#define QUIT_STUCK_MS  300  /* … when it stands still for a page of memory */
-#define SETTLE_MS      100  /* between two looks whether the machine has settled */
-#define LOOK_MS        1000 /* between two looks whether QEMU should have answered by now */
-#define STILL_AFTER_MS 5000 /* that a read waits for the network, before the guest's clock stops */
-#define SUMMARY_MAX    256  /* bytes */
+#define QUIT_MS        1500  /* for QEMU to end by itself */
+#define QUIT_STUCK_MS  300   /* … when it stands still for a page of memory */
+#define SETTLE_MS      100   /* between two looks whether the machine has settled */
+#define LOOK_MS        1000  /* between two looks whether QEMU should have answered by now */
+#define STILL_AFTER_MS 5000  /* that a read waits for the network, before the guest's clock stops */
+#define SUMMARY_MAX    256   /* bytes */
 #define PICTURE_MS     30000 /* that QEMU may take for a picture of the screen, likewise */
-#define START_SECONDS  60   /* that QEMU may take to run, if no read of its waits for the network */
+#define START_SECONDS  60 /* that QEMU may take to run, if no read of its waits for the network */
 
 struct run {
     const struct nx_options *options;

@@ -160,8 +160,9 @@ static int pack(struct arguments *args, char **operands, struct nx_error *err)
     if (args->build.memory_path && args->build.no_memory)
         return nx_fail(err, NX_ERR_USAGE, "--memory and --no-memory exclude each other");
     if (args->build.screenshot && args->build.train == NX_TRAIN_NEVER)
-        return nx_fail(err, NX_ERR_USAGE,
-                       "--screenshot and --no-train exclude each other: it is taken while training");
+        return nx_fail(
+            err, NX_ERR_USAGE,
+            "--screenshot and --no-train exclude each other: it is taken while training");
     if (args->build.screenshot)
         args->build.train = NX_TRAIN_ALWAYS;
     NX_AUTO_KEY struct nx_key *key = NULL;

@@ -92,8 +92,10 @@ static int check_pins(const struct nx_head *head, const struct nx_reference *ref
                       const char *name, const char *url, struct nx_error *err)
 {
     if (reference->pinned && !nx_digest_equal(&reference->manifest_digest, &head->manifest_digest))
-        return nx_fail(err, NX_ERR_FORMAT, "%s: was made for another package than that at %s: "
-                       "make it anew", name, url);
+        return nx_fail(err, NX_ERR_FORMAT,
+                       "%s: was made for another package than that at %s: "
+                       "make it anew",
+                       name, url);
     if (reference->signer)
         return nx_head_check_signer(head, reference->signer, url, err);
     return 0;

@@ -128,7 +128,8 @@ static void description(struct page *p, const struct nx_offer *offer)
 /* A word of a command for a shell, as it is to be pasted; it is ASCII without white space (offer.h). */
 static void shell_word(struct page *p, const char *word)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:/._%+,@=-";
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:/._%+,@=-";
     if (word[strspn(word, plain)] == 0) {
         text(p, word);
         return;

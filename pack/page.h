@@ -12,7 +12,8 @@
 #define NX_PAGE_OFFERS_MAX 64
 
 struct nx_page_options {
-    const char *title;   /* NX_NAME_MAX bytes; NULL: the machine's name, or some words if there are several */
+    const char *
+        title; /* NX_NAME_MAX bytes; NULL: the machine's name, or some words if there are several */
     const char *install; /* URL of what nxfetch can be installed from, or NULL */
 };
 

@@ -53,9 +53,9 @@ int nx_screenshot_check(struct nx_screenshot *shot, const char *name, struct nx_
     bool sane = image.width <= NX_SCREENSHOT_SIDE && image.height <= NX_SCREENSHOT_SIDE;
     int ret = !sane ? nx_fail(err, NX_ERR_FORMAT, "%s: %u x %u pixels: no screenshot", name,
                               shot->width, shot->height)
-              : !decode(&image)
-                  ? nx_fail(err, NX_ERR_FORMAT, "%s: a damaged PNG picture: %s", name, image.message)
-                  : 0;
+              : !decode(&image) ? nx_fail(err, NX_ERR_FORMAT, "%s: a damaged PNG picture: %s", name,
+                                          image.message)
+                                : 0;
     png_image_free(&image);
     return ret;
 }
@@ -71,8 +71,7 @@ int nx_screenshot_check_machine(const struct nx_machine *machine, const char *na
                    name);
 }
 
-int nx_screenshot_write(const struct nx_screenshot *shot, const char *package,
-                        struct nx_error *err)
+int nx_screenshot_write(const struct nx_screenshot *shot, const char *package, struct nx_error *err)
 {
     NX_AUTO_FREE char *path = nx_screenshot_path(package);
     if (!path)

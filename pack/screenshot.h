@@ -16,8 +16,8 @@ struct nx_screenshot {
     struct nx_buffer png; /* empty: there is none */
     unsigned width, height;
 };
-#define NX_SCREENSHOT_INIT                    \
-    {                                         \
+#define NX_SCREENSHOT_INIT                       \
+    {                                            \
         .png = NX_BUFFER_INIT(NX_SCREENSHOT_MAX) \
     }
 

@@ -120,7 +120,8 @@ int nx_verb_train(int argc, char **argv)
     if (t.from && t.seconds)
         nx_fail(&err, NX_ERR_USAGE, "--from and --seconds exclude each other");
     else if (t.from && t.screenshot)
-        nx_fail(&err, NX_ERR_USAGE, "--from and --screenshot exclude each other: the machine does not run");
+        nx_fail(&err, NX_ERR_USAGE,
+                "--from and --screenshot exclude each other: the machine does not run");
     else if (t.key_path && t.drop_signature)
         nx_fail(&err, NX_ERR_USAGE, "--key and --unsigned exclude each other");
     else if (nx_cli_count(argc, 1, 1, "PACKAGE", &err) == 0 && train(&t, argv[optind], &err) == 0)

@@ -78,10 +78,11 @@ press_tab() {
     session POST /actions '{"actions":[{"type":"key","id":"keys","actions":[{"type":"keyDown","value":"\uE004"},{"type":"keyUp","value":"\uE004"}]}]}' >/dev/null
 }
 
-# device WIDTH HEIGHT light|dark: a screen of that size, whose user likes such colours
+# device WIDTH HEIGHT light|dark: a screen of that size, whose user likes such colours, and nothing that moves
 device() {
     devtools Emulation.setDeviceMetricsOverride "{\"width\":$1,\"height\":$2,\"deviceScaleFactor\":1,\"mobile\":$([ "$1" -lt 600 ] && echo true || echo false)}" >/dev/null &&
-        devtools Emulation.setEmulatedMedia "{\"features\":[{\"name\":\"prefers-color-scheme\",\"value\":\"$3\"}]}" >/dev/null
+        devtools Emulation.setEmulatedMedia "{\"features\":[{\"name\":\"prefers-color-scheme\",\"value\":\"$3\"},
+        {\"name\":\"prefers-reduced-motion\",\"value\":\"reduce\"}]}" >/dev/null
 }
 
 # screen FILE: the whole page, as it is drawn
