@@ -9,7 +9,7 @@
 #include "common/error.h"
 #include "formats/machine.h"
 
-#define NX_SCREENSHOT_MAX  (8 * 1024 * 1024) /* bytes */
+#define NX_SCREENSHOT_MAX  (4 * 1024 * 1024) /* bytes */
 #define NX_SCREENSHOT_SIDE 8192              /* pixels */
 
 struct nx_screenshot {

@@ -35,12 +35,11 @@ start_browser || status=$?
 
 for page in one many; do
     browse "$url/$page.html" || exit 1
-    for size in "390 844" "320 640" "1280 900"; do
-        for colours in light dark; do
-            device $size $colours || exit 1
-            is "$page at $size, $colours" '' "$(script "$(cat tests/lib/page-faults.js)")"
-            screen "$pictures/$page-${size% *}-$colours.png"
-        done
+    for how in "390 844 light" "390 844 dark" "320 640 light" "1280 900 light" "1280 900 dark"; do
+        read -r width height colours <<<"$how"
+        device "$width" "$height" "$colours" || exit 1
+        is "$page at $how" '' "$(script "$(cat tests/lib/page-faults.js)")"
+        screen "$pictures/$page-$width-$colours.png"
     done
     is "$page: its console" '' "$(console)"
 done
