@@ -2,7 +2,7 @@
 # A real browser, Chromium without a window, by the WebDriver protocol (https://www.w3.org/TR/webdriver2/), which
 # chromedriver speaks as JSON over HTTP: curl and jq are all that it takes.  Sourced after tests/lib/http.sh:
 #
-#     start_browser                  # returns 77 when it is not installed
+#     start_browser [PREFERENCES]    # as JSON; returns 77 when it is not installed
 #     browse URL
 #     value=$(script 'return document.title')
 #     click 'a.run'                  # by a CSS selector, as a user's mouse does
@@ -25,13 +25,13 @@ devtools() { session POST /goog/cdp/execute "$(jq -nc --arg cmd "$1" --argjson p
 
 # No service of Google's is asked for anything, and nothing is read from the user's own profile.
 browser_wish() {
-    jq -nc --arg home "$HTTP_HOME" --arg downloads "$BROWSER_DOWNLOADS" --arg chromium "$1" '{
+    jq -nc --arg home "$HTTP_HOME" --arg downloads "$BROWSER_DOWNLOADS" --arg chromium "$1" --argjson more "${2:-{\}}" '{
         capabilities: { alwaysMatch: { browserName: "chrome", "goog:chromeOptions": {
             binary: $chromium,
             args: [ "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                 "--disable-background-networking", "--disable-component-update", "--disable-sync",
                 "--disable-dev-shm-usage", "--hide-scrollbars", "--user-data-dir=\($home)/profile" ],
-            prefs: { "download.default_directory": $downloads, "download.prompt_for_download": false }
+            prefs: ({ "download.default_directory": $downloads, "download.prompt_for_download": false } + $more)
         }, "goog:loggingPrefs": { browser: "ALL" } } } }'
 }
 
@@ -50,7 +50,7 @@ start_browser() {
             "$driver" --port="$SERVER_PORT" >"$SERVER_LOG" 2>&1 </dev/null &
         http_started $!
         if wait_for 30 "$SERVER_PID" browser_answers; then
-            BROWSER_SESSION=$(webdriver POST /session "$(browser_wish "$chromium")" | jq -r .sessionId)
+            BROWSER_SESSION=$(webdriver POST /session "$(browser_wish "$chromium" "${1:-}")" | jq -r .sessionId)
             [ -n "$BROWSER_SESSION" ] && return 0
             break
         fi
