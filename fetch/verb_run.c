@@ -43,14 +43,14 @@
 #include "formats/machine.h"
 #include "formats/record.h"
 
-#define QUIT_MS        1500  /* for QEMU to end by itself */
-#define QUIT_STUCK_MS  300   /* … when it stands still for a page of memory */
-#define SETTLE_MS      100   /* between two looks whether the machine has settled */
-#define LOOK_MS        1000  /* between two looks whether QEMU should have answered by now */
-#define STILL_AFTER_MS 5000  /* that a read waits for the network, before the guest's clock stops */
-#define SUMMARY_MAX    256   /* bytes */
-#define PICTURE_MS     30000 /* that QEMU may take for a picture of the screen, likewise */
-#define START_SECONDS  60 /* that QEMU may take to run, if no read of its waits for the network */
+#define QUIT_MS        1500 /* for QEMU to end by itself */
+#define QUIT_STUCK_MS  300  /* … when it stands still for a page of memory */
+#define SETTLE_MS      100  /* between two looks whether the machine has settled */
+#define LOOK_MS        1000 /* between two looks whether QEMU should have answered by now */
+#define STILL_AFTER_MS 5000 /* that a read waits for the network, before the guest's clock stops */
+#define SUMMARY_MAX    256  /* bytes */
+#define START_SECONDS  60   /* that QEMU may take to run, if no read of its waits for the network */
+#define SHOT_SECONDS   30   /* that it may take for a picture of the screen, likewise */
 
 struct run {
     const struct nx_options *options;
@@ -549,9 +549,9 @@ static int take_picture(struct run *run, struct nx_error *err)
             return -1;
         if (run->session.waits)
             since = nx_now_ms();
-        if (nx_now_ms() - since >= PICTURE_MS)
+        if (nx_now_ms() - since >= SHOT_SECONDS * INT64_C(1000))
             return nx_fail(err, NX_ERR_SYSTEM, "QEMU gives no picture of the screen since %d s",
-                           PICTURE_MS / 1000);
+                           SHOT_SECONDS);
     }
     return nx_picture_save(run->picture, run->options->screenshot_file, err);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/io.h"
 #include "common/log.h"
@@ -74,9 +75,10 @@ int nx_screenshot_check_machine(const struct nx_machine *machine, const char *na
 int nx_screenshot_write(const struct nx_screenshot *shot, const char *package, struct nx_error *err)
 {
     NX_AUTO_FREE char *path = nx_screenshot_path(package);
-    if (!path)
+    struct stat st;
+    if (!path || stat(package, &st) < 0)
         return nx_fail_errno(err, "%s", package);
-    if (nx_write_file(path, 0644, shot->png.data, shot->png.len, err) < 0)
+    if (nx_write_file(path, st.st_mode & 0666, shot->png.data, shot->png.len, err) < 0)
         return nx_fail_while(err, "%s is written, but not its screenshot", package);
     nx_log(NX_LOG_NOTICE, "%s: the machine's screen, %u x %u pixels", path, shot->width,
            shot->height);

@@ -35,7 +35,7 @@ int nx_screenshot_check(struct nx_screenshot *shot, const char *name, struct nx_
 int nx_screenshot_check_machine(const struct nx_machine *machine, const char *name,
                                 struct nx_error *err);
 
-/* Write it beside the package, which is there already, and tell it. */
+/* Write it beside the package, which is there already, for those who may read that, and tell it. */
 int nx_screenshot_write(const struct nx_screenshot *shot, const char *package,
                         struct nx_error *err);
 

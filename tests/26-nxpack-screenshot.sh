@@ -24,10 +24,11 @@ picture=$(pngtopnm out/a.png | sha256sum)
 ok "verify" "$NXPACK" verify -q out/a.nxpk
 is "trained" true "$("$NXPACK" info --json out/a.nxpk | jq '."boot-chunks-size" > 0')"
 
-cp out/a.nxpk out/b.other
+cp out/a.nxpk out/b.other && chmod 600 out/b.other
 ok "train --screenshot" "$NXPACK" train -q --screenshot --seconds=2 out/b.other
 only out a.nxpk a.png b.other b.other.png
 is "the same picture" "$picture" "$(pngtopnm out/b.other.png | sha256sum)"
+is "it is for those who may read the package" '600 644' "$(stat -c %a out/b.other.png) $(stat -c %a out/a.png)"
 rm out/b.*
 
 ok "nxfetch --screenshot" "$NXFETCH" -q --display=none --no-network --allow-unsigned --until=2 --screenshot=out/c.png out/a.nxpk
