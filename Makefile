@@ -189,6 +189,12 @@ bench:
 bench-run: all $(patsubst %,$(B)/%,$(filter tools/%,$(TEST_PROGRAMS)))
 	@BUILD=$(B) QUICK=$(QUICK) bash tests/bench/run.sh $(T)
 
+# What a desktop opens links, packages and references with; its own caches of that are made anew if it has any.
+APPSDIR ?= $(PREFIX)/share/applications
+MIMEDIR ?= $(PREFIX)/share/mime
+DESKTOP_FILES := nxfetch.desktop nxfetch-link.desktop
+update-desktop = $(if $(DESTDIR),,-update-desktop-database -q $(APPSDIR) 2>/dev/null; update-mime-database $(MIMEDIR) 2>/dev/null; true)
+
 SERVER_CONFIGS := nginx apache lighttpd caddy varnish
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(UNITDIR) $(SERVER_CONFIGS:%=$(DESTDIR)$(DATADIR)/%)
@@ -197,11 +203,17 @@ install: all
 	install -m 644 $(UNITS) $(DESTDIR)$(UNITDIR)
 	install -m 644 serve/nxserve.logrotate $(DESTDIR)$(DATADIR)
 	$(foreach s,$(SERVER_CONFIGS),install -m 644 $(s)/* $(DESTDIR)$(DATADIR)/$(s);)
+	install -d $(DESTDIR)$(APPSDIR) $(DESTDIR)$(MIMEDIR)/packages
+	install -m 644 $(DESKTOP_FILES:%=fetch/%) $(DESTDIR)$(APPSDIR)
+	install -m 644 fetch/nxpk-mime.xml $(DESTDIR)$(MIMEDIR)/packages/nxpk.xml
+	$(update-desktop)
 
 uninstall:
 	rm -f $(PROGRAMS:%=$(DESTDIR)$(BINDIR)/%) $(PROGRAMS:%=$(DESTDIR)$(MANDIR)/man1/%.1)
 	rm -f $(UNITS:$(B)/%=$(DESTDIR)$(UNITDIR)/%)
 	rm -rf $(DESTDIR)$(DATADIR)
+	rm -f $(DESKTOP_FILES:%=$(DESTDIR)$(APPSDIR)/%) $(DESTDIR)$(MIMEDIR)/packages/nxpk.xml
+	$(update-desktop)
 
 clean:
 	rm -rf build/gcc* build/clang* build/cc* build/analyze

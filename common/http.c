@@ -76,6 +76,19 @@ const char *nx_http_display_url(const char *url, char text[static 512])
     return text;
 }
 
+bool nx_http_has_user(const char *url)
+{
+    NX_AUTO(curlu) CURLU *u = curl_url();
+    char *user = NULL, *password = NULL;
+    if (!u || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK)
+        return false;
+    bool has = curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK ||
+               curl_url_get(u, CURLUPART_PASSWORD, &password, 0) == CURLUE_OK;
+    curl_free(user);
+    curl_free(password);
+    return has;
+}
+
 /* ---- what the server says ---- */
 
 /* "bytes FIRST-LAST/TOTAL" is what was asked for, or its front if the file is shorter. */

@@ -34,6 +34,9 @@ bool nx_http_is_url(const char *text);
 /* url without user name and password, for messages; into text, cut to its size; returns text. */
 const char *nx_http_display_url(const char *url, char text[static 512]);
 
+/* Has it a user name or password in it? */
+bool nx_http_has_user(const char *url);
+
 /* Which of our demands on a server an answer does not meet. */
 enum nx_http_fault {
     NX_HTTP_NO_FAULT,     /* or one of the line, or of another kind */

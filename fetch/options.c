@@ -40,6 +40,7 @@ enum option_id {
     OPT_NO_COLD,
     OPT_RECORD,
     OPT_UNTIL,
+    OPT_SCREENSHOT,
     OPT_OFFLINE,
     OPT_NO_COMPLETE,
     OPT_STATS,
@@ -77,6 +78,7 @@ static const struct entry {
     { "no-cold", no_argument, OPT_NO_COLD, RUN },
     { "record", required_argument, OPT_RECORD, RUN },
     { "until", required_argument, OPT_UNTIL, RUN },
+    { "screenshot", required_argument, OPT_SCREENSHOT, RUN },
     { "offline", no_argument, OPT_OFFLINE, IMAGES | ON(INFO) },
     { "no-complete", no_argument, OPT_NO_COMPLETE, IMAGES },
     { "stats", required_argument, OPT_STATS, NETWORK },
@@ -205,6 +207,9 @@ static int apply_run(struct nx_options *options, int id, const char *arg, struct
         return 0;
     case OPT_UNTIL:
         return set_until(options, arg, err);
+    case OPT_SCREENSHOT:
+        options->screenshot_file = arg;
+        return 0;
     default:
         return 1;
     }
@@ -408,6 +413,8 @@ static int check_fitting(const struct nx_options *options, uint64_t seen, struct
         return nx_fail(err, NX_ERR_USAGE, "--network and --no-network exclude each other");
     if (options->until_settled && !options->record_file)
         return nx_fail(err, NX_ERR_USAGE, "--until=settled needs --record");
+    if (options->screenshot_file && !options->until_settled && !options->until_seconds)
+        return nx_fail(err, NX_ERR_USAGE, "--screenshot needs --until, which says when");
     if (options->offline && !options->cache_dir && options->location &&
         nx_http_is_url(options->location))
         return nx_fail(err, NX_ERR_USAGE, "--offline needs the cache, and there is none");

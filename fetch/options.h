@@ -53,10 +53,11 @@ struct nx_options {
     uint64_t memory; /* bytes; 0: the machine's own */
     unsigned cpus;   /* 0: the machine's own */
 
-    bool cold, no_cold;      /* how a suspended machine starts: it must boot, it must resume */
-    const char *record_file; /* what it touches goes there, or NULL */
-    bool until_settled;      /* end when it has come to rest */
-    unsigned until_seconds;  /* end so long after it began to run; 0: not */
+    bool cold, no_cold;          /* how a suspended machine starts: it must boot, it must resume */
+    const char *record_file;     /* what it touches goes there, or NULL */
+    bool until_settled;          /* end when it has come to rest */
+    unsigned until_seconds;      /* end so long after it began to run; 0: not */
+    const char *screenshot_file; /* a picture of its screen at that end goes there, or NULL */
 
     bool offline;
     bool no_complete;

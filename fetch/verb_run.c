@@ -6,7 +6,8 @@
  *                 refused is refused here, before anything large is fetched
  *     assemble    firmware, overlays, images             "memory", "starting"
  *     start       QEMU; when it does not take the saved state, once more, to boot
- *     watch       until the guest, the user, QEMU or the engine ends it
+ *     watch       until the guest, the user, QEMU or the engine ends it, or --until, which may
+ *                 want a picture of the screen then
  *     finish      always, in this order: QEMU is asked, the engine ended (so that no read
  *                 can hold QEMU any more), QEMU waited for, everything removed
  *
@@ -30,6 +31,7 @@
 #include "fetch/cmdline.h"
 #include "fetch/display.h"
 #include "fetch/loadable.h"
+#include "fetch/picture.h"
 #include "fetch/program.h"
 #include "fetch/session.h"
 #include "fetch/settle.h"
@@ -48,6 +50,7 @@
 #define STILL_AFTER_MS 5000 /* that a read waits for the network, before the guest's clock stops */
 #define SUMMARY_MAX    256  /* bytes */
 #define START_SECONDS  60   /* that QEMU may take to run, if no read of its waits for the network */
+#define SHOT_SECONDS   30   /* that it may take for a picture of the screen, likewise */
 
 struct run {
     const struct nx_options *options;
@@ -61,6 +64,7 @@ struct run {
     struct nx_display display;
     struct nx_firmware firmware; /* unless the machine has a BIOS */
     char *vars;
+    char *picture; /* what QEMU writes --screenshot into; NULL: it is not asked for */
     struct nx_vm_images images;
     struct nx_vm vm;
 };
@@ -206,6 +210,8 @@ static int admit(struct run *run, struct nx_error *err)
     char summary[SUMMARY_MAX];
     if (read_machine(run, err) < 0)
         return -1;
+    if (run->options->screenshot_file && !nx_machine_has_screen(run->machine))
+        return nx_fail(err, NX_ERR_USAGE, "--screenshot: the machine has no screen");
     run->program = nx_cmdline_program(run->machine);
     if (nx_need_program(run->program, "qemu-system-x86", err) < 0 ||
         nx_need_program("qemu-img", "qemu-utils", err) < 0 ||
@@ -286,6 +292,9 @@ static int assemble(struct run *run, struct nx_error *err)
         return -1;
     if (run->resume && run->session.no_state.msg[0] &&
         go_cold(run, run->session.no_state.msg, err) < 0)
+        return -1;
+    if (run->options->screenshot_file &&
+        nx_picture_open(&run->session.instance, &run->picture, err) < 0)
         return -1;
     return run->machine->uefi ? copy_vars(run, err) : 0;
 }
@@ -440,6 +449,7 @@ static void confine(struct run *run)
                                        .instance = &run->session.instance,
                                        .images_dir = run->session.images_dir,
                                        .vars = run->vars,
+                                       .picture = run->picture,
                                        .firmware = &run->firmware,
                                        .serial = &run->options->serial,
                                        .display = &run->display };
@@ -520,6 +530,32 @@ static bool is_over(struct run *run, struct nx_settle *settle)
     return false;
 }
 
+/* The run is over, but not by --until: well, unless a picture was to be taken then. */
+static int no_picture(const struct run *run, struct nx_error *err)
+{
+    return run->picture ? nx_fail(err, NX_ERR_CANCELLED, "ended before --until: no screenshot") : 0;
+}
+
+/* QEMU draws it between two steps of the guest, so it may have to wait for the network first. */
+static int take_picture(struct run *run, struct nx_error *err)
+{
+    int64_t since = nx_now_ms();
+    if (nx_vm_take_picture(&run->vm, run->picture, err) < 0)
+        return -1;
+    while (run->vm.picture != NX_VM_PICTURE_TAKEN) {
+        if (run->vm.exited)
+            return no_picture(run, err);
+        if (attend(run, err) < 0)
+            return -1;
+        if (run->session.waits)
+            since = nx_now_ms();
+        if (nx_now_ms() - since >= SHOT_SECONDS * INT64_C(1000))
+            return nx_fail(err, NX_ERR_SYSTEM, "QEMU gives no picture of the screen since %d s",
+                           SHOT_SECONDS);
+    }
+    return nx_picture_save(run->picture, run->options->screenshot_file, err);
+}
+
 static int watch(struct run *run, struct nx_error *err)
 {
     struct nx_settle settle;
@@ -537,9 +573,11 @@ static int watch(struct run *run, struct nx_error *err)
     while (!run->vm.exited && !is_over(run, &settle)) {
         if (attend(run, err) == 0)
             continue;
-        return err->code == NX_ERR_CANCELLED ? 0 : -1; /* the user may end a running machine */
+        if (err->code != NX_ERR_CANCELLED)
+            return -1;
+        return no_picture(run, err); /* the user may end a running machine */
     }
-    return 0;
+    return run->picture ? take_picture(run, err) : 0;
 }
 
 /* ---- finish ---- */
@@ -578,6 +616,7 @@ static void finish(struct run *run)
     nx_firmware_release(&run->firmware);
     nx_machine_free(run->machine);
     free(run->vars);
+    free(run->picture);
     nx_session_close(&run->session);
 }
 

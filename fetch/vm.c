@@ -265,8 +265,13 @@ static int handle_message(struct nx_vm *vm, const struct nx_qmp_message *message
     case NX_QMP_GREETING:
         return nx_qmp_send(vm->qmp, "qmp_capabilities", NULL, NULL, err);
     case NX_QMP_RETURN:
+        if (vm->picture == NX_VM_PICTURE_ASKED && message->id == vm->picture_id)
+            vm->picture = NX_VM_PICTURE_TAKEN;
         return vm->up ? 0 : handle_up(vm, err); /* the first answer is that to qmp_capabilities */
     case NX_QMP_ERROR:
+        if (vm->picture == NX_VM_PICTURE_ASKED && message->id == vm->picture_id)
+            return nx_fail(err, NX_ERR_SYSTEM, "QEMU gives no picture of the screen: %s",
+                           message->name);
         if (vm->running) { /* a key that the machine has not, or the like */
             nx_log(NX_LOG_INFO, "QEMU: %s", message->name);
             return 0;
@@ -372,6 +377,17 @@ int nx_vm_poke(struct nx_vm *vm, struct nx_error *err)
         nx_log(NX_LOG_INFO, "serial port: %s", strerror(errno));
     json_t *key = json_pack("{s:[{s:s, s:s}]}", "keys", "type", "qcode", "data", "shift");
     return nx_qmp_send(vm->qmp, "send-key", key, NULL, err);
+}
+
+int nx_vm_take_picture(struct nx_vm *vm, const char *path, struct nx_error *err)
+{
+    if (!vm->qmp)
+        return nx_fail(err, NX_ERR_SYSTEM, "QEMU gives no picture of the screen: it is gone");
+    json_t *where = json_pack("{s:s, s:s}", "filename", path, "format", "png");
+    if (nx_qmp_send(vm->qmp, "screendump", where, &vm->picture_id, err) < 0)
+        return -1;
+    vm->picture = NX_VM_PICTURE_ASKED;
+    return 0;
 }
 
 int nx_vm_stand_still(struct nx_vm *vm, bool still, struct nx_error *err)

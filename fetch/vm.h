@@ -18,6 +18,13 @@
 #define NX_VM_POLL_FDS 4
 #define NX_VM_SAID_MAX 2048
 
+/* Of a picture of the machine's screen. */
+enum nx_vm_picture {
+    NX_VM_PICTURE_NONE,
+    NX_VM_PICTURE_ASKED,
+    NX_VM_PICTURE_TAKEN, /* QEMU has written it */
+};
+
 struct nx_vm {
     int listen_fd; /* for nx_cmdline_options.qmp_fd: QEMU's end of QMP, listening */
     struct nx_qmp *qmp;
@@ -38,6 +45,8 @@ struct nx_vm {
     bool stands;          /* its clock is stopped: nx_vm_stand_still() */
     bool no_space;        /* the guest is paused, since its writes found no room */
     int64_t full_at;      /* nx_now_ms() when they last did, or were tried again; 0: never */
+    enum nx_vm_picture picture;
+    uint64_t picture_id; /* of the command that asks for it */
     int status;
     bool has_terminal; /* it is QEMU's for the serial port; terminal is how it was before */
     struct termios terminal;
@@ -75,6 +84,11 @@ int nx_vm_open_serial(struct nx_vm *vm, struct nx_error *err);
  * whether the machine is there.
  */
 int nx_vm_poke(struct nx_vm *vm, struct nx_error *err);
+
+/* Have QEMU write a picture of the machine's screen, as PNG, into the file at path, which is there and empty, and which its
+ * confinement lets it write.  picture becomes TAKEN; that it cannot be done is a failure of nx_vm_handle().
+ */
+int nx_vm_take_picture(struct nx_vm *vm, const char *path, struct nx_error *err);
 
 /* Stop the guest's clock, or let it go on, while a read of its waits for the network: else it would see its processors
  * stuck and its disks silent for so long, and give some of them up.  QEMU itself waits for the read then, and

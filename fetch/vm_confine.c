@@ -113,6 +113,7 @@ static int allow_run(const struct nx_confinement *c, const struct nx_vm_files *f
     if (nx_confine_allow(c, files->images_dir, NX_MAY_WRITE, err) < 0 ||
         (instance->disk.dir && nx_confine_allow(c, instance->disk.dir, NX_MAY_WRITE, err) < 0) ||
         (files->vars && nx_confine_allow(c, files->vars, NX_MAY_WRITE, err) < 0) ||
+        (files->picture && nx_confine_allow(c, files->picture, NX_MAY_WRITE, err) < 0) ||
         (files->firmware->code && nx_confine_allow(c, files->firmware->code, NX_MAY_READ, err) < 0))
         return -1;
     return allow_serial(c, files->serial, err);

@@ -13,7 +13,8 @@ struct nx_vm_files {
     const char *program; /* as it is looked up in $PATH */
     const struct nx_instance *instance;
     const char *images_dir;
-    const char *vars; /* UEFI variables of this run, or NULL */
+    const char *vars;    /* UEFI variables of this run, or NULL */
+    const char *picture; /* the file for a picture of the screen, or NULL */
     const struct nx_firmware *firmware;
     const struct nx_serial *serial;
     const struct nx_display *display;

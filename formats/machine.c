@@ -396,6 +396,14 @@ size_t nx_machine_images(const struct nx_machine *machine)
     return n;
 }
 
+bool nx_machine_has_screen(const struct nx_machine *machine)
+{
+    for (size_t i = 0; i < machine->n_videos; i++)
+        if (machine->videos[i].model && strcmp(machine->videos[i].model, "none") != 0)
+            return true;
+    return false;
+}
+
 /* ---- the end of it ------------------------------------------------------------- */
 
 static void free_disks(struct nx_machine *m)

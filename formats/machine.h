@@ -290,6 +290,9 @@ void nx_machine_free(struct nx_machine *machine);
 /* Number of disks that have an image. */
 size_t nx_machine_images(const struct nx_machine *machine);
 
+/* Has it a graphics card? */
+bool nx_machine_has_screen(const struct nx_machine *machine);
+
 NX_DEFINE_AUTO(struct nx_machine *, machine, nx_machine_free)
 #define NX_AUTO_MACHINE NX_AUTO(machine) /* nx_machine_free() at the end of scope */
 

@@ -42,6 +42,7 @@ struct build {
     struct nx_layout layout;
     struct nx_manifest *manifest;
     struct nx_newfile out;
+    struct nx_screenshot shot;
 };
 
 /* ---- the domain ---- */
@@ -335,7 +336,8 @@ static int train(struct build *b, struct nx_error *err)
 {
     NX_AUTO_RECORD struct nx_record *record = NULL;
     NX_AUTO_NEWFILE struct nx_newfile trained = NX_NEWFILE_INIT;
-    if (nx_train_run(b->out.temp, b->options->train_seconds, &record, err) < 0)
+    if (nx_train_run(b->out.temp, b->options->train_seconds, &record,
+                     b->options->screenshot ? &b->shot : NULL, err) < 0)
         return -1;
     if (nx_newfile_open(&trained, b->out_path, 0644, err) < 0 ||
         nx_train_layout(b->out.temp, record, b->options->key, &trained, err) < 0)
@@ -381,6 +383,9 @@ static int build(struct build *b, struct nx_error *err)
     uint64_t data = 0;
     if (read_author(b, err) < 0)
         return -1;
+    if (b->options->screenshot &&
+        nx_screenshot_check_machine(b->author.machine, b->xml_path, err) < 0)
+        return -1;
     tell_notes(&b->author.domain, b->xml_path);
     if (nx_author_open_images(&b->author, b->xml_path, err) < 0 || check_disks(b, err) < 0 ||
         describe(b, err) < 0 || nx_newfile_open(&b->out, b->out_path, 0644, err) < 0)
@@ -400,7 +405,7 @@ static int build(struct build *b, struct nx_error *err)
         nx_check_interrupt(err) < 0 || nx_newfile_commit(&b->out, err) < 0)
         return -1;
     tell(b);
-    return 0;
+    return b->options->screenshot ? nx_screenshot_write(&b->shot, b->out_path, err) : 0;
 }
 
 int nx_build(const char *xml_path, const char *out_path, const struct nx_build_options *options,
@@ -414,6 +419,7 @@ int nx_build(const char *xml_path, const char *out_path, const struct nx_build_o
         .layout = NX_LAYOUT_INIT,
         .manifest = calloc(1, sizeof *b.manifest),
         .out = NX_NEWFILE_INIT,
+        .shot = NX_SCREENSHOT_INIT,
     };
     int ret = b.manifest ? build(&b, err) : nx_fail_errno(err, "manifest");
     for (unsigned i = 0; i < NX_IMAGES_MAX; i++)
@@ -421,6 +427,7 @@ int nx_build(const char *xml_path, const char *out_path, const struct nx_build_o
     nx_layout_release(&b.layout);
     nx_store_release(&b.store);
     nx_newfile_release(&b.out);
+    nx_screenshot_release(&b.shot);
     nx_author_release(&b.author);
     nx_suspended_free(b.suspended);
     free(b.save_path);

@@ -35,6 +35,7 @@ struct nx_build_options {
     bool ignore_times;          /* of disks that are newer than the save */
     enum nx_train_mode train;
     unsigned train_seconds; /* 0: until it has settled */
+    bool screenshot; /* taken while training, which must be ALWAYS; written beside the package */
 };
 
 /* Pack the domain in the file xml_path into out_path, which is replaced if it exists.  xml_path may be a save file

@@ -36,6 +36,7 @@ enum {
     OPT_IGNORE_TIMES,
     OPT_TRAIN,
     OPT_NO_TRAIN,
+    OPT_SCREENSHOT,
     OPT_THREADS,
 };
 
@@ -53,6 +54,7 @@ static const struct option long_options[] = {
     { "ignore-times", no_argument, NULL, OPT_IGNORE_TIMES },
     { "train", optional_argument, NULL, OPT_TRAIN },
     { "no-train", no_argument, NULL, OPT_NO_TRAIN },
+    { "screenshot", no_argument, NULL, OPT_SCREENSHOT },
     { "threads", required_argument, NULL, OPT_THREADS },
     NX_CLI_LONG,
 };
@@ -145,6 +147,9 @@ static int take_option(struct arguments *args, int c, struct nx_error *err)
     case OPT_NO_TRAIN:
         args->build.train = NX_TRAIN_NEVER;
         return 0;
+    case OPT_SCREENSHOT:
+        args->build.screenshot = true;
+        return 0;
     default:
         return nx_cli_threads(optarg, &args->build.threads, err);
     }
@@ -154,6 +159,12 @@ static int pack(struct arguments *args, char **operands, struct nx_error *err)
 {
     if (args->build.memory_path && args->build.no_memory)
         return nx_fail(err, NX_ERR_USAGE, "--memory and --no-memory exclude each other");
+    if (args->build.screenshot && args->build.train == NX_TRAIN_NEVER)
+        return nx_fail(
+            err, NX_ERR_USAGE,
+            "--screenshot and --no-train exclude each other: it is taken while training");
+    if (args->build.screenshot)
+        args->build.train = NX_TRAIN_ALWAYS;
     NX_AUTO_KEY struct nx_key *key = NULL;
     if (args->key_path && nx_cli_read_key(args->key_path, true, &key, err) < 0)
         return -1;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* nxref: write a reference to a published package, with what it holds and who signed it; or check its web server. */
+/* nxref: write a reference to a published package, with what it holds and who signed it; or a page that offers packages;
+ * or check their web server.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,30 +11,30 @@
 #include "formats/domain.h"
 #include "formats/reference.h"
 #include "pack/cli.h"
+#include "pack/offer.h"
+#include "pack/page.h"
 #include "pack/remote.h"
 #include "pack/verbs.h"
 
 NX_EMBED(help_text, "pack/nxref.help");
 
-enum { OPT_CA_CERT = 256 };
+enum {
+    OPT_CA_CERT = 256,
+    OPT_HTML,
+    OPT_BASE,
+    OPT_TITLE,
+    OPT_INSTALL_FROM,
+};
 
 static const struct option long_options[] = {
     { "key", required_argument, NULL, 'k' },
     { "ca-cert", required_argument, NULL, OPT_CA_CERT },
+    { "html", required_argument, NULL, OPT_HTML },
+    { "base", required_argument, NULL, OPT_BASE },
+    { "title", required_argument, NULL, OPT_TITLE },
+    { "install-from", required_argument, NULL, OPT_INSTALL_FROM },
     NX_CLI_LONG,
 };
-
-static int check_signer(const struct nx_head *head, const struct nx_key *key, const char *url,
-                        struct nx_error *err)
-{
-    char is[NX_DIGEST_HEX], should[NX_DIGEST_HEX];
-    if (!head->signer)
-        return nx_fail(err, NX_ERR_TRUST, "%s: is not signed: nxpack sign -k KEY signs it", url);
-    if (!nx_key_same_public(head->signer, key))
-        return nx_fail(err, NX_ERR_TRUST, "%s: is signed by %s, not by %s", url,
-                       nx_key_fingerprint(head->signer, is), nx_key_fingerprint(key, should));
-    return 0;
-}
 
 /* Pin what the first URL has; a mirror must have the same. */
 static int pin(struct nx_reference *reference, struct nx_head *head, const char *url,
@@ -65,7 +67,7 @@ static int check_url(struct nx_reference *reference, const char *url, const stru
         return -1;
     if (nx_domain_validate(head->domain_xml.data, head->domain_xml.len, "domain.xml", err) < 0)
         return nx_fail_while(err, "%s", url);
-    if (key && check_signer(head, key, url, err) < 0)
+    if (key && nx_head_check_signer(head, key, url, err) < 0)
         return -1;
     return pin(reference, head, url, err);
 }
@@ -103,42 +105,131 @@ static int write_reference(const struct nx_reference *reference, const char *pat
     return 0;
 }
 
-static int run(char **urls, int n_urls, const char *path, const char *key_path,
-               const struct nx_http_options *http, struct nx_error *err)
+struct arguments {
+    const char *key_path;
+    struct nx_http_options http;
+    const char *html; /* write a page there; NULL: write a reference */
+    const char *base;
+    const char *title;
+    const char *install;
+};
+
+/* ---- a reference ---- */
+
+static int make_reference(const struct arguments *args, const struct nx_key *key, char **operands,
+                          int n, struct nx_error *err)
 {
-    NX_AUTO_KEY struct nx_key *key = NULL;
-    if (key_path && nx_cli_read_key(key_path, false, &key, err) < 0)
-        return -1;
+    const char *path = operands[n - 1];
+    if (nx_http_is_url(path))
+        return nx_fail(err, NX_ERR_USAGE, "the last argument is a URL, not the file to write");
     NX_AUTO_REFERENCE struct nx_reference *reference = calloc(1, sizeof *reference);
     if (!reference)
         return nx_fail_errno(err, "%s", path);
-    if (fill(reference, urls, n_urls, key, http, err) < 0)
+    if (fill(reference, operands, n - 1, key, &args->http, err) < 0)
         return -1;
     return write_reference(reference, path, err);
+}
+
+/* ---- a page ---- */
+
+static int read_offers(const struct arguments *args, const struct nx_key *key, char **names, int n,
+                       struct nx_offer *offers, struct nx_error *err)
+{
+    NX_AUTO_FREE char *base = NULL;
+    if (args->base && nx_offer_url(args->base, &base, err) < 0)
+        return nx_fail_while(err, "--base");
+    const struct nx_offer_options options = { .key = key, .base = base, .http = args->http };
+    for (int i = 0; i < n; i++)
+        if (nx_offer_read(names[i], &options, &offers[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+static int write_page(const struct arguments *args, const struct nx_offer *offers, int n,
+                      struct nx_error *err)
+{
+    NX_AUTO_FREE char *install = NULL;
+    if (args->install && nx_offer_url(args->install, &install, err) < 0)
+        return nx_fail_while(err, "--install-from");
+    const struct nx_page_options options = { .title = args->title, .install = install };
+    if (nx_page_write(args->html, offers, (size_t)n, &options, err) < 0)
+        return -1;
+    nx_log(NX_LOG_NOTICE, "%s: offers %d machine%s", args->html, n, n == 1 ? "" : "s");
+    return 0;
+}
+
+static int make_page(const struct arguments *args, const struct nx_key *key, char **names, int n,
+                     struct nx_error *err)
+{
+    NX_AUTO_FREE struct nx_offer *offers = calloc((size_t)n, sizeof *offers);
+    if (!offers)
+        return nx_fail_errno(err, "%s", args->html);
+    int ret = read_offers(args, key, names, n, offers, err);
+    if (ret == 0)
+        ret = write_page(args, offers, n, err);
+    for (int i = 0; i < n; i++)
+        nx_offer_release(&offers[i]);
+    return ret;
+}
+
+/* ---- the command line ---- */
+
+static void take_option(struct arguments *args, int c)
+{
+    switch (c) {
+    case 'k':
+        args->key_path = optarg;
+        break;
+    case OPT_CA_CERT:
+        args->http.ca_file = optarg;
+        break;
+    case OPT_HTML:
+        args->html = optarg;
+        break;
+    case OPT_BASE:
+        args->base = optarg;
+        break;
+    case OPT_TITLE:
+        args->title = optarg;
+        break;
+    default:
+        args->install = optarg;
+    }
+}
+
+static int check_count(const struct arguments *args, int argc, struct nx_error *err)
+{
+    if (args->html)
+        return nx_cli_count(argc, 1, NX_PAGE_OFFERS_MAX, "packages or references, for the page",
+                            err);
+    if (args->base || args->title || args->install)
+        return nx_fail(err, NX_ERR_USAGE, "--base, --title and --install-from are for --html");
+    return nx_cli_count(argc, 2, NX_MIRRORS_MAX + 1, "URL, mirrors and REFERENCE.netx", err);
+}
+
+static int run(const struct arguments *args, char **operands, int n, struct nx_error *err)
+{
+    NX_AUTO_KEY struct nx_key *key = NULL;
+    if (args->key_path && nx_cli_read_key(args->key_path, false, &key, err) < 0)
+        return -1;
+    return args->html ? make_page(args, key, operands, n, err)
+                      : make_reference(args, key, operands, n, err);
 }
 
 static int reference_main(int argc, char **argv)
 {
     struct nx_error err = NX_ERROR_INIT;
-    struct nx_http_options http = { 0 };
-    const char *key_path = NULL;
+    struct arguments args = { 0 };
     int status;
     for (int c; (c = getopt_long(argc, argv, "k:" NX_CLI_SHORT, long_options, NULL)) != -1;) {
-        if (c == 'k')
-            key_path = optarg;
-        else if (c == OPT_CA_CERT)
-            http.ca_file = optarg;
+        if (c == 'k' || (c >= OPT_CA_CERT && c <= OPT_INSTALL_FROM))
+            take_option(&args, c);
         else if (nx_cli_option(c, &status))
             return status;
     }
-    if (nx_cli_count(argc, 2, NX_MIRRORS_MAX + 1, "URL, mirrors and REFERENCE.netx", &err) < 0)
+    if (check_count(&args, argc, &err) < 0 || run(&args, argv + optind, argc - optind, &err) < 0)
         return nx_cli_fail(&err);
-    int n_urls = argc - optind - 1;
-    if (nx_http_is_url(argv[argc - 1]))
-        nx_fail(&err, NX_ERR_USAGE, "the last argument is a URL, not the file to write");
-    else if (run(argv + optind, n_urls, argv[argc - 1], key_path, &http, &err) == 0)
-        return 0;
-    return nx_cli_fail(&err);
+    return 0;
 }
 
 int main(int argc, char **argv)

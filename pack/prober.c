@@ -56,19 +56,6 @@ static bool split_url(const char *url, char **ret_host, char **ret_port)
     return *ret_host && *ret_port;
 }
 
-bool nx_prober_has_password(const char *url)
-{
-    CURLU *u = curl_url();
-    char *user = NULL, *password = NULL;
-    bool has = !u || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK ||
-               curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK ||
-               curl_url_get(u, CURLUPART_PASSWORD, &password, 0) == CURLUE_OK;
-    curl_free(user);
-    curl_free(password);
-    curl_url_cleanup(u);
-    return has;
-}
-
 static void add_address(struct nx_addresses *addresses, const char *text)
 {
     for (unsigned i = 0; i < addresses->n; i++)

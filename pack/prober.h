@@ -74,9 +74,6 @@ void nx_reply_release(struct nx_reply *reply);
 const char *nx_prober_field(const struct nx_prober *prober, const char *name,
                             char text[static NX_FIELD_MAX]);
 
-/* Does url have a user name or a password in it?  (True if it cannot be told.) */
-bool nx_prober_has_password(const char *url);
-
 /* The addresses that url's host has, as text, each once; at most NX_PROBER_ADDRESSES.  None if it is an address itself
  * or has none.
  */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "pack/remote.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
+#include <sys/stat.h>
 
 static int fetch(const char *url, const struct nx_http_options *options, size_t len,
                  struct nx_http_request *request, struct nx_error *err)
@@ -53,4 +55,27 @@ int nx_remote_head(const char *url, const struct nx_http_options *options,
         }
         want = need;
     }
+}
+
+int nx_local_head(const char *path, struct nx_head **ret_head, uint64_t *ret_size,
+                  struct nx_error *err)
+{
+    NX_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return nx_fail_errno(err, "%s", path);
+    *ret_size = (uint64_t)st.st_size;
+    return nx_head_read(fd, path, ret_head, err);
+}
+
+int nx_head_check_signer(const struct nx_head *head, const struct nx_key *key, const char *name,
+                         struct nx_error *err)
+{
+    char is[NX_DIGEST_HEX], should[NX_DIGEST_HEX];
+    if (!head->signer)
+        return nx_fail(err, NX_ERR_TRUST, "%s: is not signed: nxpack sign -k KEY signs it", name);
+    if (!nx_key_same_public(head->signer, key))
+        return nx_fail(err, NX_ERR_TRUST, "%s: is signed by %s, not by %s", name,
+                       nx_key_fingerprint(head->signer, is), nx_key_fingerprint(key, should));
+    return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The head of a package on a web server. */
+/* The head of a package, on a web server or in a file, and who signed it. */
 #ifndef NX_PACK_REMOTE_H
 #define NX_PACK_REMOTE_H
 
@@ -15,5 +15,13 @@ int nx_remote_head(const char *url, const struct nx_http_options *options,
  */
 int nx_remote_parse(const struct nx_http_request *request, const char *name,
                     struct nx_head **ret_head, size_t *ret_need, struct nx_error *err);
+
+/* Read and check that of the package in a file. */
+int nx_local_head(const char *path, struct nx_head **ret_head, uint64_t *ret_size,
+                  struct nx_error *err);
+
+/* TRUST error if not key has signed the package; name is for the message. */
+int nx_head_check_signer(const struct nx_head *head, const struct nx_key *key, const char *name,
+                         struct nx_error *err);
 
 #endif

@@ -43,26 +43,36 @@ static char *find_nxfetch(void)
     return strdup("nxfetch");
 }
 
-static int make_command(const char *package, const char *record, unsigned seconds, bool memory,
-                        struct nx_args *args, struct nx_error *err)
+/* A run of the machine. */
+struct running {
+    char *package; /* absolute */
+    char *record;  /* what it has used; removed in the end */
+    char *picture; /* of its screen, likewise; NULL: none is taken */
+    unsigned seconds;
+    bool memory; /* it is resumed */
+};
+
+static int make_command(const struct running *r, struct nx_args *args, struct nx_error *err)
 {
     NX_AUTO_FREE char *program = find_nxfetch();
     if (!program)
         return nx_fail_errno(err, "nxfetch");
     nx_args_add(args, program);
-    nx_args_addf(args, "--record=%s", record);
-    if (seconds)
-        nx_args_addf(args, "--until=%u", seconds);
+    nx_args_addf(args, "--record=%s", r->record);
+    if (r->seconds)
+        nx_args_addf(args, "--until=%u", r->seconds);
     else
         nx_args_add(args, "--until=settled");
+    if (r->picture)
+        nx_args_addf(args, "--screenshot=%s", r->picture);
     static const char *const rest[] = { "--display=none", "--no-network", "--allow-unsigned",
                                         "--allow-older", "--quiet" };
     for (size_t i = 0; i < sizeof rest / sizeof rest[0]; i++)
         nx_args_add(args, rest[i]);
-    if (memory)
+    if (r->memory)
         nx_args_add(args, "--no-cold");
     nx_args_add(args, "--");
-    nx_args_add(args, package);
+    nx_args_add(args, r->package);
     return 0;
 }
 
@@ -152,31 +162,73 @@ static int read_record(const char *record_path, const struct nx_manifest *manife
     return 0;
 }
 
-int nx_train_run(const char *path, unsigned seconds, struct nx_record **ret_record,
-                 struct nx_error *err)
+static int read_picture(const char *path, struct nx_screenshot *shot, struct nx_error *err)
 {
-    NX_AUTO_READING struct nx_reading reading = NX_READING_INIT;
-    NX_AUTO_ARGS struct nx_args args = { 0 };
-    NX_AUTO_FREE char *absolute = realpath(path, NULL);
-    NX_AUTO_FREE char *record_path = NULL;
-    if (!absolute)
+    if (nx_read_file(path, NX_SCREENSHOT_MAX, &shot->png, err) < 0)
+        return -1;
+    return nx_screenshot_check(shot, path, err);
+}
+
+static int start_running(struct running *r, const char *path, bool picture, struct nx_error *err)
+{
+    r->package = realpath(path, NULL);
+    if (!r->package)
         return nx_fail_errno(err, "%s", path);
-    if (asprintf(&record_path, "%s.record.tmp", absolute) < 0) {
-        record_path = NULL;
+    if (asprintf(&r->record, "%s.record.tmp", r->package) < 0) {
+        r->record = NULL;
         return nx_fail_errno(err, "%s", path);
     }
-    if (nx_reading_open(&reading, absolute, err) < 0 ||
-        make_command(absolute, record_path, seconds, reading.head->manifest->suspended, &args,
-                     err) < 0)
+    if (picture && asprintf(&r->picture, "%s.screen.tmp", r->package) < 0) {
+        r->picture = NULL;
+        return nx_fail_errno(err, "%s", path);
+    }
+    return 0;
+}
+
+static void end_running(struct running *r)
+{
+    if (r->record)
+        unlink(r->record);
+    if (r->picture)
+        unlink(r->picture);
+    free(r->package);
+    free(r->record);
+    free(r->picture);
+}
+
+/* The machine of the package that reading has open. */
+static int run_machine(struct running *r, const struct nx_reading *reading,
+                       struct nx_record **ret_record, struct nx_screenshot *shot,
+                       struct nx_error *err)
+{
+    NX_AUTO_ARGS struct nx_args args = { 0 };
+    NX_AUTO_RECORD struct nx_record *record = NULL;
+    r->memory = reading->head->manifest->suspended;
+    if (make_command(r, &args, err) < 0)
         return -1;
     nx_progress_start("training: the machine runs", 0);
     int ret = run_nxfetch(&args, err);
     nx_progress_end();
+    if (ret < 0 || read_record(r->record, reading->head->manifest, &record, err) < 0 ||
+        (shot && read_picture(r->picture, shot, err) < 0))
+        return -1;
+    if (record->count == 0)
+        return nx_fail(err, NX_ERR_SYSTEM, "%s: the machine has used nothing of it", reading->name);
+    *ret_record = NX_STEAL(record);
+    return 0;
+}
+
+int nx_train_run(const char *path, unsigned seconds, struct nx_record **ret_record,
+                 struct nx_screenshot *shot, struct nx_error *err)
+{
+    NX_AUTO_READING struct nx_reading reading = NX_READING_INIT;
+    struct running running = { .seconds = seconds };
+    int ret = start_running(&running, path, shot, err);
     if (ret == 0)
-        ret = read_record(record_path, reading.head->manifest, ret_record, err);
-    if (ret == 0 && (*ret_record)->count == 0)
-        ret = nx_fail(err, NX_ERR_SYSTEM, "%s: the machine has used nothing of it", path);
-    unlink(record_path);
+        ret = nx_reading_open(&reading, path, err);
+    if (ret == 0)
+        ret = run_machine(&running, &reading, ret_record, shot, err);
+    end_running(&running);
     return ret;
 }
 

@@ -2,12 +2,10 @@
 /* What a package says of itself in its head.  Everything in it may be a stranger's. */
 #include "pack/verbs.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/http.h"
 #include "common/io.h"
@@ -34,16 +32,6 @@ struct info {
     uint64_t size; /* of the package's file */
 };
 
-static int read_local(const char *path, struct info *info, struct nx_error *err)
-{
-    NX_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return nx_fail_errno(err, "%s", path);
-    info->size = (uint64_t)st.st_size;
-    return nx_head_read(fd, path, &info->head, err);
-}
-
 static int read_remote(const char *location, const char *ca_cert, struct info *info,
                        struct nx_error *err)
 {
@@ -58,7 +46,7 @@ static int read_info(const char *location, const char *ca_cert, struct info *inf
                      struct nx_error *err)
 {
     int ret = nx_http_is_url(location) ? read_remote(location, ca_cert, info, err)
-                                       : read_local(location, info, err);
+                                       : nx_local_head(location, &info->head, &info->size, err);
     if (ret < 0)
         return -1;
     const struct nx_buffer *xml = &info->head->domain_xml;

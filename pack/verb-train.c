@@ -12,6 +12,7 @@
 enum {
     OPT_FROM = 256,
     OPT_SECONDS,
+    OPT_SCREENSHOT,
     OPT_UNSIGNED,
 };
 
@@ -19,6 +20,7 @@ static const struct option long_options[] = {
     { "key", required_argument, NULL, 'k' },
     { "from", required_argument, NULL, OPT_FROM },
     { "seconds", required_argument, NULL, OPT_SECONDS },
+    { "screenshot", no_argument, NULL, OPT_SCREENSHOT },
     { "unsigned", no_argument, NULL, OPT_UNSIGNED },
     NX_CLI_LONG,
 };
@@ -27,10 +29,20 @@ struct training {
     const char *key_path;
     const char *from; /* a record; NULL: run the machine */
     uint64_t seconds;
+    bool screenshot;
     bool drop_signature;
 };
 
-static int check_signature(const struct training *t, const char *path, struct nx_error *err)
+static int check_screen(const struct nx_buffer *xml, const char *path, struct nx_error *err)
+{
+    NX_AUTO_MACHINE struct nx_machine *machine = NULL;
+    if (nx_machine_parse(xml->data, xml->len, "domain.xml", &machine, err) < 0)
+        return nx_fail_while(err, "%s", path);
+    return nx_screenshot_check_machine(machine, path, err);
+}
+
+/* What can be refused before the machine runs. */
+static int check_package(const struct training *t, const char *path, struct nx_error *err)
 {
     NX_AUTO_READING struct nx_reading reading = NX_READING_INIT;
     if (nx_reading_open(&reading, path, err) < 0)
@@ -40,7 +52,7 @@ static int check_signature(const struct training *t, const char *path, struct nx
                        "%s: is signed, and would not be after training: give the key with -k, or "
                        "--unsigned",
                        path);
-    return 0;
+    return t->screenshot ? check_screen(&reading.head->domain_xml, path, err) : 0;
 }
 
 /* A package that others may not read stays so. */
@@ -57,14 +69,18 @@ static int train(const struct training *t, const char *path, struct nx_error *er
     NX_AUTO_KEY struct nx_key *key = NULL;
     NX_AUTO_RECORD struct nx_record *record = NULL;
     NX_AUTO_NEWFILE struct nx_newfile out = NX_NEWFILE_INIT;
+    NX_AUTO_SCREENSHOT struct nx_screenshot shot = NX_SCREENSHOT_INIT;
     if ((t->key_path && nx_cli_read_key(t->key_path, true, &key, err) < 0) ||
-        check_signature(t, path, err) < 0 || nx_newfile_open(&out, path, 0600, err) < 0)
+        check_package(t, path, err) < 0 || nx_newfile_open(&out, path, 0600, err) < 0)
         return -1;
     int ret = t->from ? nx_train_read(t->from, path, &record, err)
-                      : nx_train_run(path, (unsigned)t->seconds, &record, err);
+                      : nx_train_run(path, (unsigned)t->seconds, &record,
+                                     t->screenshot ? &shot : NULL, err);
     if (ret < 0 || nx_train_layout(path, record, key, &out, err) < 0 || nx_check_interrupt(err) < 0)
         return -1;
-    return keep_mode(path, &out, err) < 0 ? -1 : nx_newfile_commit(&out, err);
+    if (keep_mode(path, &out, err) < 0 || nx_newfile_commit(&out, err) < 0)
+        return -1;
+    return t->screenshot ? nx_screenshot_write(&shot, path, err) : 0;
 }
 
 /* 0, or -1 after a mistake. */
@@ -76,6 +92,9 @@ static int take_option(struct training *t, int c, struct nx_error *err)
         return 0;
     case OPT_FROM:
         t->from = optarg;
+        return 0;
+    case OPT_SCREENSHOT:
+        t->screenshot = true;
         return 0;
     case OPT_UNSIGNED:
         t->drop_signature = true;
@@ -100,6 +119,9 @@ int nx_verb_train(int argc, char **argv)
     }
     if (t.from && t.seconds)
         nx_fail(&err, NX_ERR_USAGE, "--from and --seconds exclude each other");
+    else if (t.from && t.screenshot)
+        nx_fail(&err, NX_ERR_USAGE,
+                "--from and --screenshot exclude each other: the machine does not run");
     else if (t.key_path && t.drop_signature)
         nx_fail(&err, NX_ERR_USAGE, "--key and --unsigned exclude each other");
     else if (nx_cli_count(argc, 1, 1, "PACKAGE", &err) == 0 && train(&t, argv[optind], &err) == 0)

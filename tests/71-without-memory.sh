@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# nxpack, nxref check and nxfetch pull while memory runs out: an error and nothing left, or the right result.  NX_ATTEMPTS=0 fails every
+# nxpack, nxref --html, nxref check and nxfetch pull while memory runs out: an error and nothing left, or the right result.  NX_ATTEMPTS=0 fails every
 # single allocation (tests/slow/71-without-memory.sh); a number, about so many in each case.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -62,6 +62,16 @@ for scope in ${NX_SCOPES:-own all}; do
     without_memory "nxpack info" $scope "$most" "$NXPACK" info "$work/www/s.nxpk"
 done
 
+
+pnmtopng -quiet <(ppmmake red 64 40) >"$work/www/p.png"
+prepare() { rm -rf "$work/out" && mkdir "$work/out"; }
+is_clean() { LEFT=$(ls -A "$work/out"); [ -z "$LEFT" ]; }
+is_right() { cmp -s "$work/out/page.html" "$work/wanted"; }
+for scope in ${NX_SCOPES:-own all}; do
+    offer=("$NXREF" -q --html="$work/out/page.html" --base=https://h/ "$work/www/p.nxpk" "$work/www/s.nxpk")
+    prepare && "${offer[@]}" && cp "$work/out/page.html" "$work/wanted"
+    without_memory "nxref --html" $scope "$most" "${offer[@]}"
+done
 
 start_nxserve "$work/www" || exit 1
 # A report is right or there is none: what is missing for want of memory is not the server's fault.
