@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How much of what was sent on a TCP connection has arrived, as the kernel knows it: files go out by sendfile, and nobody
- * else can say how far an answer came that its client has cut off.
+/* How much of what was sent on a TCP connection has arrived, as the kernel knows it: files go out by
+ * sendfile, and nobody else can say how far an answer came that its client has cut off.
  */
 #ifndef NX_SERVE_DELIVERED_H
 #define NX_SERVE_DELIVERED_H

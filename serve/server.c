@@ -27,8 +27,8 @@
 #define THREADS         4
 #define CONNECTIONS_MAX 4096 /* if the limit of open files allows it: each may hold a file too */
 #define FILES_RESERVED  96   /* of that limit, for all else */
-/* For its header; libmicrohttpd maps what is above 32 KiB, so that only what is used of it counts, and all of it is given
- * back: from the heap, 1,200 clients three times over had grown it from 46 to 68 MB.
+/* For its header; libmicrohttpd maps what is above 32 KiB, so that all of it is given back: from the
+ * heap, 1,200 clients three times over had grown it from 46 to 68 MB.
  */
 #define CONNECTION_MEMORY (36 * 1024)
 #define IDLE_SECONDS      60          /* without a byte either way */

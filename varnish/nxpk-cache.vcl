@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-# Varnish as a site's cache of packages that lie on a web server far away.  See docs/admin.md for when nginx is the better one: this
-# one fetches a package whole, from its beginning, with the first request for any part of it, and speaks no TLS to the far server.
+# Varnish as a site's cache of packages that lie on a web server far away.  See docs/admin.md for when nginx is the
+# better one: this one fetches a package whole, from its beginning, with the first request for any part of it, and
+# speaks no TLS to the far server.
 #
-#     sed s/origin.example.org/packages.example.com/ /usr/local/share/nxpk/varnish/nxpk-cache.vcl >/etc/varnish/nxpk-cache.vcl
+#     sed s/origin.example.org/packages.example.com/ /usr/local/share/nxpk/varnish/nxpk-cache.vcl \
+#         >/etc/varnish/nxpk-cache.vcl
 #     varnishd -f /etc/varnish/nxpk-cache.vcl -a :8081 -s file,/var/lib/varnish/nxpk,50G -p http_gzip_support=off
 vcl 4.1;
 
@@ -43,8 +45,8 @@ sub vcl_backend_response {
         set beresp.ttl = 1s;
         return (deliver);
     }
-    # A package may be replaced under its name: it is asked for with its ETag, every ten seconds, which costs no body when it is the
-    # same.  One whose name ends in a digest, such as debian-0123456789abcdef.nxpk, never changes.
+    # A package may be replaced under its name: it is asked for with its ETag, every ten seconds, which costs no body
+    # when it is the same.  One whose name ends in a digest, such as debian-0123456789abcdef.nxpk, never changes.
     if (bereq.url ~ "(?i)[-._][0-9a-f]{16,}\.(nxpk|netx)$") {
         set beresp.ttl = 365d;
     } else {

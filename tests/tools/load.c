@@ -4,9 +4,10 @@
  *     load [-i IDLE] [-a ACTIVE] [-s SECONDS] [-r BYTES] URL
  *     load -m FILE MIB                    # make the file that the URL is to serve
  *
- * IDLE clients ask for a little, stay connected without a word, and ask again at the end: on the same connection, or the
- * server has not held them.  ACTIVE clients ask for random ranges of BYTES, one after the other, for SECONDS.  Every byte of each
- * answer is looked at.  The figures go to stdout as JSON; status 0 if no request has failed.
+ * IDLE clients ask for a little, stay connected without a word, and ask again at the end: on the same
+ * connection, or the server has not held them.  ACTIVE clients ask for random ranges of BYTES, one after
+ * the other, for SECONDS.  Every byte of each answer is looked at.  The figures go to stdout as JSON;
+ * status 0 if no request has failed and all idle clients were held.
  *
  * One thread, two curl multi handles: what is idle must not be given to those who are active.
  */

@@ -3,9 +3,10 @@
  *
  *     only-calls FILE COMMAND [ARGUMENT...]
  *
- * FILE names the calls that the unit's SystemCallFilter= allows, one a line (tests/19-nxserve-unit.sh takes them from the
- * unit).  Any other ends the program by SIGSYS, rather than with the unit's EPERM, so that none goes unseen.  Beside that
- * it does what systemd does for RestrictAddressFamilies=AF_INET AF_INET6, MemoryDenyWriteExecute= and RestrictNamespaces=.
+ * FILE names the calls that the unit's SystemCallFilter= allows, one a line (tests/19-nxserve-unit.sh
+ * takes them from the unit).  Any other ends the program by SIGSYS, rather than with the unit's EPERM, so
+ * that none goes unseen.  Beside that it does what systemd does for RestrictAddressFamilies=AF_INET
+ * AF_INET6, MemoryDenyWriteExecute= and RestrictNamespaces=.
  */
 #include <errno.h>
 #include <sched.h>
