@@ -90,18 +90,25 @@ static int read_saved(struct build *b, struct nx_error *err)
     return ret;
 }
 
+static int read_given(struct build *b, struct nx_error *err)
+{
+    const struct nx_buffer *xml = b->options->xml;
+    return xml ? nx_author_parse(&b->author, xml->data, xml->len, b->xml_path, err)
+               : nx_author_read(&b->author, b->xml_path, err);
+}
+
 static int read_author(struct build *b, struct nx_error *err)
 {
     const struct nx_build_options *options = b->options;
     const char *save = options->memory_path;
-    if (nx_suspended_is_save(b->xml_path)) {
+    if (!options->xml && nx_suspended_is_save(b->xml_path)) {
         if (save || options->no_memory)
             return nx_fail(err, NX_ERR_USAGE, "%s: is a save file itself: leave %s away",
                            b->xml_path, save ? "--memory" : "--no-memory");
         save = b->xml_path;
-    } else if (nx_author_read(&b->author, b->xml_path, err) < 0) {
+    } else if (read_given(b, err) < 0) {
         return -1;
-    } else if (!save && !options->no_memory &&
+    } else if (!options->xml && !save && !options->no_memory &&
                nx_suspended_find(b->xml_path, b->author.machine->name, &b->save_path, err) < 0) {
         return -1;
     }
@@ -279,7 +286,11 @@ static int ingest_images(struct build *b, uint64_t data, struct nx_error *err)
             return -1;
         nx_source_free(NX_STEAL(b->sources[i])); /* a machine may have its disk back */
     }
-    return b->suspended ? nx_suspended_drop_memory(b->suspended, err) : 0;
+    if (b->suspended && nx_suspended_drop_memory(b->suspended, err) < 0)
+        return -1;
+    if (b->options->images_read)
+        b->options->images_read(b->options->opaque);
+    return 0;
 }
 
 /* ---- the package ---- */

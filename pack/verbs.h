@@ -12,5 +12,7 @@ int nx_verb_verify(int argc, char **argv);
 int nx_verb_unpack(int argc, char **argv);
 int nx_verb_validate(int argc, char **argv);
 int nx_verb_train(int argc, char **argv);
+int nx_verb_create(int argc, char **argv);
+int nx_verb_list(int argc, char **argv);
 
 #endif
