@@ -54,6 +54,19 @@ static void tell_notes(const struct nx_domain *domain, const char *xml_path)
                    domain->notes[i].message);
 }
 
+/* The medium that it was installed from is easily forgotten, and larger than all the rest. */
+static void warn_of_media(const struct nx_author *author)
+{
+    char size[32];
+    const struct nx_domain_disk *disk;
+    for (unsigned i = 0; i < author->n_images && (disk = nx_author_disk(author, i)); i++)
+        if (disk->device == NX_DISK_CDROM)
+            nx_log(NX_LOG_WARNING,
+                   "%s: is in the CD-ROM drive, and packed with the rest: %s; take it out (virsh "
+                   "change-media --eject) if users do not need it",
+                   disk->path, nx_human_bytes(author->images[i].original.size, size));
+}
+
 /* The save's XML has the live addresses; the author's only says which machine is meant. */
 static int check_same(const struct nx_author *given, const struct nx_author *saved,
                       const struct build *b, struct nx_error *err)
@@ -396,6 +409,7 @@ static int build(struct build *b, struct nx_error *err)
     if (nx_author_open_images(&b->author, b->xml_path, err) < 0 || check_disks(b, err) < 0 ||
         describe(b, err) < 0 || nx_newfile_open(&b->out, b->out_path, 0644, err) < 0)
         return -1;
+    warn_of_media(&b->author);
     if (add_state(b, err) < 0)
         return -1;
     if (b->suspended)

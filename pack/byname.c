@@ -113,7 +113,7 @@ static int check_running(const struct nx_virt *virt, const struct nx_virt_domain
 }
 
 /* What the packing came to, and whether the machine goes on. */
-static int conclude(const struct suspension *s, const char *out_path, int ret, struct nx_error *err)
+static int conclude(const struct suspension *s, int ret, struct nx_error *err)
 {
     if (s->lost.code == NX_OK)
         return ret;
@@ -146,7 +146,7 @@ static int pack_running(struct nx_virt *virt, struct nx_virt_domain *domain, boo
         resume(&s);
     }
     nx_interrupt_hold(false);
-    return conclude(&s, out_path, ret, err);
+    return conclude(&s, ret, err);
 }
 
 /* ---- all ---- */

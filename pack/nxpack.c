@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* nxpack: pack a domain, or do one of the verbs. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/embed.h"
 #include "formats/chunk.h"
@@ -12,6 +14,7 @@
 #include "pack/pipeline.h"
 #include "pack/train.h"
 #include "pack/verbs.h"
+#include "pack/virt.h"
 
 NX_EMBED(help_text, "pack/nxpack.help");
 
@@ -162,6 +165,16 @@ static int take_option(struct arguments *args, int c, struct nx_error *err)
     }
 }
 
+/* Somebody who gives a domain's name alone is told how it is meant. */
+static int check_file(const char *path, struct nx_error *err)
+{
+    if (strchr(path, '/') || access(path, F_OK) == 0 || errno != ENOENT)
+        return 0;
+    return nx_fail(err, NX_ERR_SYSTEM,
+                   "%s: No such file or directory; if it is a domain's name, say --connect=%s",
+                   path, NX_VIRT_URI_DEFAULT);
+}
+
 static int pack(struct arguments *args, char **operands, struct nx_error *err)
 {
     if (args->build.memory_path && args->build.no_memory)
@@ -173,6 +186,8 @@ static int pack(struct arguments *args, char **operands, struct nx_error *err)
     if (args->uri || args->suspend)
         return nx_byname_pack(args->uri, operands[0], operands[1], args->suspend, &args->build,
                               err);
+    if (check_file(operands[0], err) < 0)
+        return -1;
     return nx_build(operands[0], operands[1], &args->build, err);
 }
 
