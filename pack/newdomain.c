@@ -229,13 +229,13 @@ static int create(struct creation *c, const char *uri, struct nx_error *err)
         nx_virt_open(uri, &c->virt, err) < 0 || check_free(c, err) < 0 || name_disk(c, err) < 0)
         return -1;
     c->kvm = nx_kvm_check(&why) == 0;
+    if (make_disk(c, err) < 0 || nx_check_interrupt(err) < 0 || define(c, err) < 0 ||
+        check_made(c, err) < 0 || nx_check_interrupt(err) < 0)
+        return -1;
     if (!c->kvm)
         nx_log(NX_LOG_NOTICE,
                "KVM cannot be used (%s): the machine will be emulated, which is slower", why.msg);
-    if (make_disk(c, err) < 0 || nx_check_interrupt(err) < 0 || define(c, err) < 0 ||
-        check_made(c, err) < 0)
-        return -1;
-    return nx_check_interrupt(err);
+    return 0;
 }
 
 static void undo(struct creation *c)

@@ -39,7 +39,7 @@ static void print_notes(const char *path, const json_t *notes, const char *prefi
     }
 }
 
-static void print_text(const struct nx_findings *f, const char *path)
+static void print_text(const struct nx_findings *f, const char *path, bool runs)
 {
     print_notes(path, f->problems, "");
     if (nx_log_level() >= NX_LOG_INFO)
@@ -47,6 +47,8 @@ static void print_text(const struct nx_findings *f, const char *path)
     size_t n = json_array_size(f->problems), images = json_array_size(f->images);
     if (n)
         printf("%s: cannot be packed: %zu problem%s\n", path, n, n == 1 ? "" : "s");
+    else if (runs)
+        printf("%s: can be packed, with --suspend\n", path);
     else
         printf("%s: can be packed, with %zu image%s\n", path, images, images == 1 ? "" : "s");
 }
@@ -82,13 +84,13 @@ static int find_managed(const char *path, char **ret_path, struct nx_error *err)
     return 0;
 }
 
-static int tell(const struct nx_findings *findings, const char *path, bool json,
+static int tell(const struct nx_findings *findings, const char *path, bool runs, bool json,
                 struct nx_error *err)
 {
     if (json && print_json(findings, path, err) < 0)
         return -1;
     if (!json)
-        print_text(findings, path);
+        print_text(findings, path, runs);
     return nx_flush_stdout(err);
 }
 
@@ -102,7 +104,7 @@ static int validate_file(const char *given, bool json, bool *ret_good, struct nx
     if (nx_findings_of(path, NULL, &findings, err) < 0)
         return -1;
     *ret_good = json_array_size(findings.problems) == 0;
-    return tell(&findings, path, json, err);
+    return tell(&findings, path, false, json, err);
 }
 
 static int validate_domain(const char *uri, const char *name, bool json, bool *ret_good,
@@ -116,7 +118,7 @@ static int validate_domain(const char *uri, const char *name, bool json, bool *r
         nx_byname_examine(domain, &state, &findings, err) < 0)
         return -1;
     *ret_good = json_array_size(findings.problems) == 0;
-    return tell(&findings, name, json, err);
+    return tell(&findings, name, nx_virt_is_active(state), json, err);
 }
 
 int nx_verb_validate(int argc, char **argv)

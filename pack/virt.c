@@ -24,16 +24,17 @@
 
 /* ---- the library ---- */
 
-#define CALLS(X)                                                                                \
-    X(virInitialize)                                                                            \
-    X(virSetErrorFunc)                                                                          \
-    X(virGetLastErrorCode)                                                                      \
-    X(virGetLastErrorMessage) X(virConnectOpen) X(virConnectClose) X(virConnectGetURI)          \
-        X(virConnectListAllDomains) X(virDomainDefineXMLFlags) X(virDomainLookupByName)         \
-            X(virDomainFree) X(virDomainGetName) X(virDomainGetUUIDString) X(virDomainGetState) \
-                X(virDomainIsPersistent) X(virDomainHasManagedSaveImage) X(virDomainGetXMLDesc) \
-                    X(virDomainManagedSave) X(virDomainAbortJob) X(virDomainGetJobInfo)         \
-                        X(virDomainCreate) X(virDomainUndefineFlags)
+#define CALLS(X)                                                                                 \
+    X(virInitialize)                                                                             \
+    X(virSetErrorFunc)                                                                           \
+    X(virGetLastErrorCode)                                                                       \
+    X(virGetLastErrorMessage)                                                                    \
+    X(virConnectOpen) X(virConnectClose) X(virConnectGetURI) X(virConnectListAllDomains)         \
+        X(virDomainDefineXMLFlags) X(virDomainLookupByName) X(virDomainFree) X(virDomainGetName) \
+            X(virDomainGetUUIDString) X(virDomainGetState) X(virDomainIsPersistent)              \
+                X(virDomainHasManagedSaveImage) X(virDomainGetXMLDesc) X(virDomainManagedSave)   \
+                    X(virDomainAbortJob) X(virDomainGetJobInfo) X(virDomainCreate)               \
+                        X(virDomainUndefineFlags)
 
 #define MEMBER(name) __typeof__(name) *name;
 static struct {
@@ -165,6 +166,7 @@ char *nx_virt_image_folder(const struct nx_virt *virt)
 struct nx_virt_domain {
     struct nx_virt *virt;
     virDomainPtr domain;
+    const char *name; /* the handle's: to ask for it anew would forget libvirt's last error */
     char uuid[VIR_UUID_STRING_BUFLEN];
 };
 
@@ -172,7 +174,8 @@ static void fill(struct nx_virt_domain *domain, struct nx_virt *virt, virDomainP
 {
     domain->virt = virt;
     domain->domain = handle;
-    lib.virDomainGetUUIDString(handle, domain->uuid); /* which the handle has in it */
+    domain->name = lib.virDomainGetName(handle); /* as it does the UUID, the handle has it in it */
+    lib.virDomainGetUUIDString(handle, domain->uuid);
 }
 
 /* Owns handle, also when it fails. */
@@ -263,8 +266,7 @@ void nx_virt_free_all(struct nx_virt_domain **domains, size_t n)
 
 const char *nx_virt_name(const struct nx_virt_domain *domain)
 {
-    const char *name = lib.virDomainGetName(domain->domain);
-    return name ? name : "";
+    return domain->name;
 }
 
 const char *nx_virt_uuid(const struct nx_virt_domain *domain)
