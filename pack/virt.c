@@ -24,17 +24,16 @@
 
 /* ---- the library ---- */
 
-#define CALLS(X)                                                                                 \
-    X(virInitialize)                                                                             \
-    X(virSetErrorFunc)                                                                           \
-    X(virGetLastErrorCode)                                                                       \
-    X(virGetLastErrorMessage)                                                                    \
-    X(virConnectOpen) X(virConnectClose) X(virConnectGetURI) X(virConnectListAllDomains)         \
-        X(virDomainDefineXMLFlags) X(virDomainLookupByName) X(virDomainFree) X(virDomainGetName) \
-            X(virDomainGetUUIDString) X(virDomainGetState) X(virDomainIsPersistent)              \
-                X(virDomainHasManagedSaveImage) X(virDomainGetXMLDesc) X(virDomainManagedSave)   \
-                    X(virDomainAbortJob) X(virDomainGetJobInfo) X(virDomainCreate)               \
-                        X(virDomainUndefineFlags)
+/* clang-format off */
+#define CALLS(X) \
+    X(virInitialize) X(virSetErrorFunc) X(virGetLastErrorCode) X(virGetLastErrorMessage) \
+    X(virConnectOpen) X(virConnectClose) X(virConnectGetURI) X(virConnectListAllDomains) \
+    X(virDomainDefineXMLFlags) X(virDomainLookupByName) X(virDomainFree) \
+    X(virDomainGetName) X(virDomainGetUUIDString) X(virDomainGetState) \
+    X(virDomainIsPersistent) X(virDomainHasManagedSaveImage) X(virDomainGetXMLDesc) \
+    X(virDomainManagedSave) X(virDomainAbortJob) X(virDomainGetJobInfo) \
+    X(virDomainCreate) X(virDomainUndefineFlags)
+/* clang-format on */
 
 #define MEMBER(name) __typeof__(name) *name;
 static struct {
