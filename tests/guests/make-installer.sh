@@ -14,17 +14,17 @@ export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
-for module in ahci sr_mod isofs virtio_pci virtio_blk; do modprobe -q $module; done
-until mount -t iso9660 -o ro /dev/sr0 /tmp 2>/dev/null && [ -b /dev/vda ]; do usleep 50000; done
-cat /tmp/disk.raw >/dev/vda && sync && echo "installed"
+for module in virtio_pci virtio_blk; do modprobe -q $module; done
+until [ -b /dev/vda ]; do usleep 50000; done
+zcat /disk.gz >/dev/vda && sync && echo "installed"
 poweroff -f
 END
 chmod 755 "$new/extra/install"
-(cd "$new/extra" && echo install | cpio --quiet -R 0:0 -H newc -o) >"$new/extra.cpio"
-cat "$guests/kernel-amd64/initrd.img" "$new/extra.cpio" >"$root/isolinux/initrd.img"
+gzip -1 <"$guests/tiny/disk.raw" >"$new/extra/disk.gz" # in the initrd, for this kernel has no driver for the drive
+(cd "$new/extra" && printf 'install\ndisk.gz\n' | cpio --quiet -R 0:0 -H newc -o) >"$new/extra.cpio"
+cat "$new/extra.cpio" "$guests/kernel-amd64/initrd.img" >"$root/isolinux/initrd.img"
 cp "$guests/kernel-amd64/vmlinuz" "$root/isolinux/"
 cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 "$root/isolinux/"
-cp --sparse=always "$guests/tiny/disk.raw" "$root/"
 cat >"$root/isolinux/isolinux.cfg" <<'END'
 DEFAULT install
 PROMPT 0
@@ -34,6 +34,6 @@ LABEL install
     APPEND console=ttyS0 quiet rdinit=/install
 END
 xorriso -as mkisofs -quiet -V NXPK-INSTALL -R -b isolinux/isolinux.bin -c isolinux/boot.cat -no-emul-boot \
-    -boot-load-size 4 -boot-info-table -o "$new/install.iso" "$root"
+    -boot-load-size 4 -boot-info-table -o "$new/install.iso" "$root" 2>/dev/null
 rm -r "$root" "$new/extra" "$new/extra.cpio"
 made
