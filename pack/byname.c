@@ -121,7 +121,7 @@ static int conclude(const struct suspension *s, int ret, struct nx_error *err)
         nx_log(NX_LOG_ERROR, "%s", err->msg);
     *err = s->lost;
     return nx_fail_while(err,
-                         "%s%s does not run on, but its managed save is kept (virsh start goes on "
+                         "%s%s does not run on; its managed save is kept (virsh start goes on "
                          "from there)",
                          ret < 0 ? "" : "it is packed, but ", nx_virt_name(s->domain));
 }

@@ -115,6 +115,8 @@ is "nothing is left, nothing is gone" "$before" "$(virsh list --all --name; ls "
 is "the file that was there" precious "$(cat "$images/there.qcow2")"
 rm "$images/there.qcow2"
 
+refused "the default URI" 2 'test:///default: is not QEMU of this computer' as_author env LIBVIRT_DEFAULT_URI=test:///default nxpack list
+
 # Other programs that fail, or are interrupted, between the disk and the domain.
 mkdir "$SESSION/wrapped"
 wrapped() { # PROGRAM: what stands before it is read from stdin
@@ -183,7 +185,7 @@ virsh start tiny
 boot --trust "$TRUST" "$SESSION/out/off.nxpk" # and the package, at the same time
 talk 90 'expect:nxpk-guest ready' run:check-data >/dev/null
 halt
-says() { "$BUILD/tools/guest-talk" -i 300 -o "$WORK/tiny.log" "$SESSION/tiny.serial" "$@" || fail "talking to tiny" "$(tail -n 3 "$WORK/tiny.log")"; }
+says() { "$BUILD/tools/guest-talk" -i 300 -o "$WORK/tiny.log" "$SESSION/serial/tiny" "$@" || fail "talking to tiny" "$(tail -n 3 "$WORK/tiny.log")"; }
 says 90 'poke:nxpk# ' 'run:echo still here >/tmp/mark' \
     'run:{ (n=0; while :; do n=$((n + 1)); echo $n >/tmp/count; usleep 100000; done) & }' >/dev/null
 # goes_on WHAT STATE: it is in this state, with what it had in memory, and counting
@@ -246,12 +248,26 @@ kill -STOP "$PACK_PID"
 mv "$images/tiny.qcow2" "$images/away.qcow2"
 kill -CONT "$PACK_PID"
 ended "its disk is gone" 1
-grep -q '^nxpack: tiny does not run on, but its managed save is kept (virsh start goes on from there): tiny: .*tiny.qcow2' "$work/said" ||
+grep -q '^nxpack: tiny does not run on; its managed save is kept (virsh start goes on from there): tiny: .*tiny.qcow2' "$work/said" ||
     fail "its disk is gone" "$(cat "$work/said")"
 is "its disk is gone: listed" "suspended false" "$(listed tiny '[.state, .packageable] | map(tostring) | join(" ")')"
 mv "$images/away.qcow2" "$images/tiny.qcow2"
 virsh start tiny
 goes_on "its disk is there again" running
+
+# The same with a package that is whole: there is no place for its serial port.
+started packing -q --no-train --suspend tiny out/x.nxpk
+kill -STOP "$PACK_PID"
+mv "$SESSION/serial" "$SESSION/elsewhere"
+kill -CONT "$PACK_PID"
+ended "its serial port has no place" 1
+grep -q '^nxpack: it is packed, but tiny does not run on; its managed save is kept ' "$work/said" ||
+    fail "its serial port has no place" "$(cat "$work/said")"
+ok "the package is whole" "$NXPACK" verify "$SESSION/out/x.nxpk"
+mv "$SESSION/elsewhere" "$SESSION/serial"
+virsh start tiny
+goes_on "its serial port has its place again" running
+rm "$SESSION/out/x.nxpk"
 
 # Nothing helps against SIGKILL, but nothing is lost either.
 started packing -q --no-train --suspend tiny out/x.nxpk

@@ -66,10 +66,11 @@ session_stop() {
     case $SESSION in /tmp/nxs.*) rm -rf "$SESSION" ;; esac
 }
 
-# serial_socket DOMAIN: its serial port is a socket, $SESSION/DOMAIN.serial, from its next start on, so that the test can talk
+# serial_socket DOMAIN: its serial port is a socket, $SESSION/serial/DOMAIN, from its next start on, so that the test can talk
 # to the guest.
 serial_socket() {
-    local source="<source mode='bind' path='$SESSION/$1.serial'/>"
+    local source="<source mode='bind' path='$SESSION/serial/$1'/>"
+    as_author mkdir -p serial
     virsh dumpxml --inactive --security-info "$1" | sed -E "s|<(serial\|console) type='pty'>|<\1 type='unix'>$source|" >"$SESSION/.$1.xml"
     chmod 644 "$SESSION/.$1.xml"
     virsh define "$SESSION/.$1.xml"
