@@ -121,7 +121,6 @@ for command in "${commands[@]}"; do
         [ "$(info '."boot-chunks-size"')" -gt 20000000 ] || fail "$command: what was used does not stand first" "$(info '."boot-chunks-size"')"
         ;;
     "nxserve --port"*) wait_until "nxserve" 20 curl -sf -o "$work/head" -r 0-99 "http://127.0.0.1:$http_port/demo.nxpk" ;;
-    "virsh shutdown demo") wait_until "$command" 60 is_off ;;
     esac
 done
 exec 7>&- # the author goes home
