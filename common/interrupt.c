@@ -7,10 +7,11 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t held_back;
 
 static void on_signal(int sig)
 {
-    if (interrupted)
+    if (interrupted && !held_back)
         _exit(128 + sig);
     interrupted = 1;
 }
@@ -23,6 +24,11 @@ void nx_interrupt_install(void)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+void nx_interrupt_hold(bool held)
+{
+    held_back = held;
 }
 
 bool nx_interrupted(void)

@@ -13,6 +13,11 @@
 /* Install the handlers (without SA_RESTART, so that blocking calls return EINTR) and ignore SIGPIPE. */
 void nx_interrupt_install(void);
 
+/* While held, a second signal does not end the process either: what must be undone is undone, however impatient somebody
+ * is.  For as short as can be.
+ */
+void nx_interrupt_hold(bool held);
+
 bool nx_interrupted(void);
 
 /* The same while the signals are blocked: has one come that nobody has taken yet? */

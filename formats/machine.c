@@ -2,6 +2,7 @@
 #include "formats/machine.h"
 
 #include <errno.h>
+#include <regex.h>
 #include <string.h>
 
 #include "formats/domain.h"
@@ -369,6 +370,16 @@ static int parse_machine(struct nx_machine_parser *p, const xmlNode *root, struc
     if (nx_xml_end(0, p->name, err) < 0)
         return -1;
     return nx_machine_complete(p, err);
+}
+
+bool nx_machine_is_versioned(const char *type)
+{
+    regex_t regex;
+    if (regcomp(&regex, "^pc-(i440fx|q35)-[0-9]+\\.[0-9]+$", REG_EXTENDED | REG_NOSUB) != 0)
+        return false;
+    bool fits = regexec(&regex, type, 0, NULL, 0) == 0;
+    regfree(&regex);
+    return fits;
 }
 
 int nx_machine_parse(const void *xml, size_t len, const char *name, struct nx_machine **ret_machine,

@@ -287,6 +287,9 @@ int nx_machine_parse(const void *xml, size_t len, const char *name, struct nx_ma
 
 void nx_machine_free(struct nx_machine *machine);
 
+/* Is it one of QEMU's own machine types with its version ("pc-q35-7.2")?  Only those are the same everywhere. */
+bool nx_machine_is_versioned(const char *type);
+
 /* Number of disks that have an image. */
 size_t nx_machine_images(const struct nx_machine *machine);
 

@@ -55,6 +55,19 @@ static void tell_notes(const struct nx_domain *domain, const char *xml_path)
                    domain->notes[i].message);
 }
 
+/* The medium that it was installed from is easily forgotten, and larger than all the rest. */
+static void warn_of_media(const struct nx_author *author)
+{
+    char size[32];
+    const struct nx_domain_disk *disk;
+    for (unsigned i = 0; i < author->n_images && (disk = nx_author_disk(author, i)); i++)
+        if (disk->device == NX_DISK_CDROM)
+            nx_log(NX_LOG_WARNING,
+                   "%s: is in the CD-ROM drive, and packed with the rest: %s; take it out (virsh "
+                   "change-media --eject) if users do not need it",
+                   disk->path, nx_human_bytes(author->images[i].original.size, size));
+}
+
 /* The save's XML has the live addresses; the author's only says which machine is meant. */
 static int check_same(const struct nx_author *given, const struct nx_author *saved,
                       const struct build *b, struct nx_error *err)
@@ -91,18 +104,25 @@ static int read_saved(struct build *b, struct nx_error *err)
     return ret;
 }
 
+static int read_given(struct build *b, struct nx_error *err)
+{
+    const struct nx_buffer *xml = b->options->xml;
+    return xml ? nx_author_parse(&b->author, xml->data, xml->len, b->xml_path, err)
+               : nx_author_read(&b->author, b->xml_path, err);
+}
+
 static int read_author(struct build *b, struct nx_error *err)
 {
     const struct nx_build_options *options = b->options;
     const char *save = options->memory_path;
-    if (nx_suspended_is_save(b->xml_path)) {
+    if (!options->xml && nx_suspended_is_save(b->xml_path)) {
         if (save || options->no_memory)
             return nx_fail(err, NX_ERR_USAGE, "%s: is a save file itself: leave %s away",
                            b->xml_path, save ? "--memory" : "--no-memory");
         save = b->xml_path;
-    } else if (nx_author_read(&b->author, b->xml_path, err) < 0) {
+    } else if (read_given(b, err) < 0) {
         return -1;
-    } else if (!save && !options->no_memory &&
+    } else if (!options->xml && !save && !options->no_memory &&
                nx_suspended_find(b->xml_path, b->author.machine->name, &b->save_path, err) < 0) {
         return -1;
     }
@@ -280,7 +300,11 @@ static int ingest_images(struct build *b, uint64_t data, struct nx_error *err)
             return -1;
         nx_source_free(NX_STEAL(b->sources[i])); /* a machine may have its disk back */
     }
-    return b->suspended ? nx_suspended_drop_memory(b->suspended, err) : 0;
+    if (b->suspended && nx_suspended_drop_memory(b->suspended, err) < 0)
+        return -1;
+    if (b->options->images_read)
+        b->options->images_read(b->options->opaque);
+    return 0;
 }
 
 /* ---- the package ---- */
@@ -390,6 +414,7 @@ static int build(struct build *b, struct nx_error *err)
     if (nx_author_open_images(&b->author, b->xml_path, err) < 0 || check_disks(b, err) < 0 ||
         describe(b, err) < 0 || nx_newfile_open(&b->out, b->out_path, 0644, err) < 0)
         return -1;
+    warn_of_media(&b->author);
     if (add_state(b, err) < 0)
         return -1;
     if (b->suspended)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "common/buffer.h"
 #include "common/error.h"
 #include "formats/key.h"
 
@@ -30,9 +31,14 @@ struct nx_build_options {
     unsigned threads;
     uint32_t chunk_size;        /* of disks */
     uint32_t memory_chunk_size; /* of memory */
-    const char *memory_path;    /* libvirt's save file; NULL: the managed save, if there is one */
-    bool no_memory;             /* pack the disks only */
-    bool ignore_times;          /* of disks that are newer than the save */
+    const struct nx_buffer
+        *xml; /* the domain, if it is in no file: xml_path is its name then; else NULL */
+    /* Called once, when nothing more is read of the disks and the save: the machine may have them back.  NULL: nothing. */
+    void (*images_read)(void *opaque);
+    void *opaque;
+    const char *memory_path; /* libvirt's save file; NULL: the managed save, if there is one */
+    bool no_memory;          /* pack the disks only */
+    bool ignore_times;       /* of disks that are newer than the save */
     enum nx_train_mode train;
     unsigned train_seconds; /* 0: until it has settled */
     bool screenshot; /* taken while training, which must be ALWAYS; written beside the package */

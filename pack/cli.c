@@ -93,14 +93,17 @@ int nx_cli_count(int argc, int min, int max, const char *operands, struct nx_err
     return 0;
 }
 
+#define UNITS "KMGT"
+
 static int parse(const char *option, const char *text, bool units, uint64_t min, uint64_t max,
                  uint64_t *ret_value, struct nx_error *err)
 {
     size_t digits = strspn(text, "0123456789");
     const char *unit = text + digits;
     uint64_t value = digits && digits < 20 ? strtoull(text, NULL, 10) : UINT64_MAX;
-    if (units && (strcmp(unit, "K") == 0 || strcmp(unit, "M") == 0)) {
-        if (__builtin_mul_overflow(value, *unit == 'K' ? 1024u : 1048576u, &value))
+    const char *power = units && *unit ? strchr(UNITS, *unit) : NULL;
+    if (power) {
+        if (__builtin_mul_overflow(value, (uint64_t)1024 << 10 * (power - UNITS), &value))
             value = UINT64_MAX;
         unit++;
     }

@@ -42,7 +42,7 @@ int nx_cli_count(int argc, int min, int max, const char *operands, struct nx_err
 int nx_cli_number(const char *option, const char *text, uint64_t min, uint64_t max,
                   uint64_t *ret_value, struct nx_error *err);
 
-/* The same with K or M behind it for KiB or MiB. */
+/* The same with K, M, G or T behind it for KiB, MiB, GiB or TiB. */
 int nx_cli_size(const char *option, const char *text, uint64_t min, uint64_t max,
                 uint64_t *ret_value, struct nx_error *err);
 

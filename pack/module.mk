@@ -1,6 +1,8 @@
 # nxpack and nxref: from a libvirt domain and its disks to a package.
 pack_SRCS := $(filter-out pack/nxpack.c pack/nxref.c,$(wildcard pack/*.c))
 pack_PKGS := libnbd lmdb jansson libpng
+# Of libvirt only the headers: virt.c loads the library when it is wanted.
+pack_PKGS += libvirt
 pack_LIBS := -lmagic
 PROGRAMS += nxpack nxref
 nxpack_MAIN := pack/nxpack.c

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* nxpack: pack a domain, or do one of the verbs. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/embed.h"
 #include "formats/chunk.h"
 #include "formats/manifest.h"
 #include "pack/build.h"
+#include "pack/byname.h"
 #include "pack/cli.h"
 #include "pack/pipeline.h"
 #include "pack/train.h"
 #include "pack/verbs.h"
+#include "pack/virt.h"
 
 NX_EMBED(help_text, "pack/nxpack.help");
 
@@ -21,11 +25,12 @@ static const struct {
 } verbs[] = {
     { "keygen", nx_verb_keygen }, { "sign", nx_verb_sign },     { "info", nx_verb_info },
     { "verify", nx_verb_verify }, { "unpack", nx_verb_unpack }, { "validate", nx_verb_validate },
-    { "train", nx_verb_train },
+    { "train", nx_verb_train },   { "create", nx_verb_create }, { "list", nx_verb_list },
 };
 
 enum {
-    OPT_DESCRIPTION = 256,
+    OPT_SUSPEND = 256,
+    OPT_DESCRIPTION,
     OPT_SERIAL,
     OPT_EXPIRES,
     OPT_LEVEL,
@@ -41,6 +46,8 @@ enum {
 };
 
 static const struct option long_options[] = {
+    { "connect", required_argument, NULL, 'c' },
+    { "suspend", no_argument, NULL, OPT_SUSPEND },
     { "key", required_argument, NULL, 'k' },
     { "name", required_argument, NULL, 'n' },
     { "description", required_argument, NULL, OPT_DESCRIPTION },
@@ -62,6 +69,8 @@ static const struct option long_options[] = {
 struct arguments {
     struct nx_build_options build;
     const char *key_path;
+    const char *uri; /* of libvirt, whose domain is meant by its name */
+    bool suspend;
 };
 
 static int set_chunk_size(const char *option, const char *text, uint32_t *ret_size,
@@ -114,6 +123,12 @@ static int set_train(struct nx_build_options *build, const char *seconds, struct
 static int take_option(struct arguments *args, int c, struct nx_error *err)
 {
     switch (c) {
+    case 'c':
+        args->uri = optarg;
+        return 0;
+    case OPT_SUSPEND:
+        args->suspend = true;
+        return 0;
     case 'k':
         args->key_path = optarg;
         return 0;
@@ -155,6 +170,16 @@ static int take_option(struct arguments *args, int c, struct nx_error *err)
     }
 }
 
+/* Somebody who gives a domain's name alone is told how it is meant. */
+static int check_file(const char *path, struct nx_error *err)
+{
+    if (strchr(path, '/') || access(path, F_OK) == 0 || errno != ENOENT)
+        return 0;
+    return nx_fail(err, NX_ERR_SYSTEM,
+                   "%s: No such file or directory; if it is a domain's name, say --connect=%s",
+                   path, NX_VIRT_URI_DEFAULT);
+}
+
 static int pack(struct arguments *args, char **operands, struct nx_error *err)
 {
     if (args->build.memory_path && args->build.no_memory)
@@ -169,6 +194,11 @@ static int pack(struct arguments *args, char **operands, struct nx_error *err)
     if (args->key_path && nx_cli_read_key(args->key_path, true, &key, err) < 0)
         return -1;
     args->build.key = key;
+    if (args->uri || args->suspend)
+        return nx_byname_pack(args->uri, operands[0], operands[1], args->suspend, &args->build,
+                              err);
+    if (check_file(operands[0], err) < 0)
+        return -1;
     return nx_build(operands[0], operands[1], &args->build, err);
 }
 
@@ -180,15 +210,17 @@ static int pack_main(int argc, char **argv)
                                          .chunk_size = NX_DISK_CHUNK_DEFAULT,
                                          .memory_chunk_size = NX_MEMORY_CHUNK_DEFAULT } };
     int status;
-    for (int c; (c = getopt_long(argc, argv, "k:n:" NX_CLI_SHORT, long_options, NULL)) != -1;) {
-        if (c == 'k' || c == 'n' || (c >= OPT_DESCRIPTION && c <= OPT_THREADS)) {
+    for (int c; (c = getopt_long(argc, argv, "c:k:n:" NX_CLI_SHORT, long_options, NULL)) != -1;) {
+        if (c == 'c' || c == 'k' || c == 'n' || (c >= OPT_SUSPEND && c <= OPT_THREADS)) {
             if (take_option(&args, c, &err) < 0)
                 return nx_cli_fail(&err);
         } else if (nx_cli_option(c, &status)) {
             return status;
         }
     }
-    if (nx_cli_count(argc, 2, 2, "DOMAIN.XML and PACKAGE", &err) < 0 ||
+    if (nx_cli_count(argc, 2, 2,
+                     args.uri || args.suspend ? "NAME and PACKAGE" : "DOMAIN.XML and PACKAGE",
+                     &err) < 0 ||
         pack(&args, argv + optind, &err) < 0)
         return nx_cli_fail(&err);
     return 0;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,24 +126,13 @@ const struct nx_buffer *nx_suspended_xml(const struct nx_suspended *suspended)
 
 /* ---- checking ---- */
 
-static int cannot_travel(const struct nx_suspended *s, const char *why, const char *remedy,
+static int cannot_travel(const char *name, const char *why, const char *remedy,
                          struct nx_error *err)
 {
     return nx_fail(err, NX_ERR_FORMAT,
                    "%s: the saved state would not load on another host: %s; %s, start the machine "
                    "and save it again (or pack its disks only: DOMAIN.XML with --no-memory)",
-                   s->path, why, remedy);
-}
-
-/* Only QEMU's own types with their version are the same everywhere. */
-static bool is_versioned(const char *machine)
-{
-    regex_t regex;
-    if (regcomp(&regex, "^pc-(i440fx|q35)-[0-9]+\\.[0-9]+$", REG_EXTENDED | REG_NOSUB) != 0)
-        return false;
-    bool fits = regexec(&regex, machine, 0, NULL, 0) == 0;
-    regfree(&regex);
-    return fits;
+                   name, why, remedy);
 }
 
 /* A tap device of this host's; user-mode networking, a socket or nothing is none. */
@@ -160,8 +148,7 @@ static bool is_tap(const char *type)
 /* libvirt gives a virtio card on a tap device the latter's offloads (vnet_hdr), and QEMU loads its state only where it has
  * them again, which user-mode networking has not ("saved image requires vnet_hdr=on").  Other cards know nothing of it.
  */
-static int check_interface(const struct nx_suspended *s, const xmlNode *interface,
-                           struct nx_error *err)
+static int check_interface(const char *name, const xmlNode *interface, struct nx_error *err)
 {
     const xmlNode *model = nx_xml_child(interface, "model");
     NX_AUTO_FREE char *type = nx_xml_attr(interface, "type");
@@ -171,27 +158,26 @@ static int check_interface(const struct nx_suspended *s, const xmlNode *interfac
     char why[128];
     snprintf(why, sizeof why, "its virtio network card relies on this host's <interface type='%s'>",
              type);
-    return cannot_travel(s, why, "make it <interface type='user'>, or its model e1000e", err);
+    return cannot_travel(name, why, "make it <interface type='user'>, or its model e1000e", err);
 }
 
 /* What the reduced domain does not say any more. */
-static int check_interfaces(const struct nx_suspended *s, struct nx_error *err)
+static int check_interfaces(const struct nx_buffer *xml, const char *name, struct nx_error *err)
 {
-    const struct nx_buffer *xml = nx_savefile_xml(s->save);
     NX_AUTO_XMLDOC xmlDoc *doc = NULL;
-    if (nx_xml_parse(xml->data, xml->len, s->path, &doc, err) < 0)
+    if (nx_xml_parse(xml->data, xml->len, name, &doc, err) < 0)
         return -1;
     const xmlNode *root = xmlDocGetRootElement(doc);
     const xmlNode *devices = root ? nx_xml_child(root, "devices") : NULL;
     for (const xmlNode *n = devices ? nx_xml_child(devices, "interface") : NULL; n;
          n = nx_xml_next(n, "interface"))
-        if (check_interface(s, n, err) < 0)
+        if (check_interface(name, n, err) < 0)
             return -1;
-    return nx_xml_end(0, s->path, err);
+    return nx_xml_end(0, name, err);
 }
 
-int nx_suspended_check_machine(const struct nx_suspended *suspended,
-                               const struct nx_machine *machine, struct nx_error *err)
+int nx_suspended_check_xml(const struct nx_buffer *xml, const char *name,
+                           const struct nx_machine *machine, struct nx_error *err)
 {
     static const struct {
         enum nx_cpu_mode mode;
@@ -203,15 +189,21 @@ int nx_suspended_check_machine(const struct nx_suspended *suspended,
     };
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
         if (machine->cpu.mode == modes[i].mode)
-            return cannot_travel(suspended, modes[i].why,
+            return cannot_travel(name, modes[i].why,
                                  "give the domain <cpu mode='custom'> with a model", err);
     char why[256];
     snprintf(why, sizeof why, "its machine type %s is not one of QEMU's own with a version",
              machine->machine);
-    if (!is_versioned(machine->machine))
-        return cannot_travel(suspended, why,
+    if (!nx_machine_is_versioned(machine->machine))
+        return cannot_travel(name, why,
                              "give the domain a type such as pc-q35-7.2 or pc-i440fx-7.2", err);
-    return check_interfaces(suspended, err);
+    return check_interfaces(xml, name, err);
+}
+
+int nx_suspended_check_machine(const struct nx_suspended *suspended,
+                               const struct nx_machine *machine, struct nx_error *err)
+{
+    return nx_suspended_check_xml(nx_savefile_xml(suspended->save), suspended->path, machine, err);
 }
 
 static bool is_later(const struct timespec *a, const struct timespec *b)

@@ -43,6 +43,10 @@ const struct nx_buffer *nx_suspended_xml(const struct nx_suspended *suspended);
 int nx_suspended_check_machine(const struct nx_suspended *suspended,
                                const struct nx_machine *machine, struct nx_error *err);
 
+/* The same before it is suspended: xml is the running domain's, and machine is reduced from it. */
+int nx_suspended_check_xml(const struct nx_buffer *xml, const char *name,
+                           const struct nx_machine *machine, struct nx_error *err);
+
 /* Nothing may have written to a disk after the save: FORMAT if a file of its chain is newer. */
 int nx_suspended_check_disk(const struct nx_suspended *suspended, const struct nx_original *disk,
                             struct nx_error *err);

@@ -13,5 +13,7 @@ int nx_verb_unpack(int argc, char **argv);
 int nx_verb_validate(int argc, char **argv);
 int nx_verb_train(int argc, char **argv);
 int nx_verb_check(int argc, char **argv);
+int nx_verb_create(int argc, char **argv);
+int nx_verb_list(int argc, char **argv);
 
 #endif

@@ -2,6 +2,7 @@
 #include "common/interrupt.h"
 
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/support/main.h"
@@ -46,4 +47,28 @@ START_TEST(something_to_read)
 }
 END_TEST
 
-NX_TEST_MAIN("interrupt", one_that_came_before, something_to_read)
+/* What must be undone is undone: only after that a second one ends the process at once. */
+START_TEST(impatience_is_held)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    nx_interrupt_install();
+    nx_interrupt_hold(true);
+    raise(SIGINT);
+    raise(SIGINT);
+    raise(SIGTERM);
+    nx_assert_fails(nx_check_interrupt(&err), err, "interrupted");
+    nx_interrupt_hold(false);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        raise(SIGINT);
+        _exit(0);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 128 + SIGINT);
+}
+END_TEST
+
+NX_TEST_MAIN("interrupt", one_that_came_before, something_to_read, impatience_is_held)

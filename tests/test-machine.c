@@ -116,6 +116,19 @@ START_TEST(units)
 }
 END_TEST
 
+START_TEST(versioned_types)
+{
+    static const char *const good[] = { "pc-q35-7.2", "pc-i440fx-2.12", "pc-q35-10.0" };
+    static const char *const bad[] = { "q35",          "pc",          "pc-q35-",
+                                       "pc-q35-jammy", "pc-q35-7.2 ", "pc-q35-rhel9.2.0",
+                                       "pc-q35-7.2.1", "xpc-q35-7.2", "" };
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        ck_assert_msg(nx_machine_is_versioned(good[i]), "%s", good[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        ck_assert_msg(!nx_machine_is_versioned(bad[i]), "%s", bad[i]);
+}
+END_TEST
+
 START_TEST(drives_are_placed_by_name)
 {
     NX_AUTO_MACHINE struct nx_machine *pc = parsed(PC DISK(0, "hdd", "ide") DISK(
@@ -256,5 +269,5 @@ START_TEST(too_many)
 }
 END_TEST
 
-NX_TEST_MAIN("machine", everything_said, units, drives_are_placed_by_name, controllers_are_made,
-             pci_slots_are_filled_around_what_is_said, refused, too_many)
+NX_TEST_MAIN("machine", everything_said, units, drives_are_placed_by_name, versioned_types,
+             controllers_are_made, pci_slots_are_filled_around_what_is_said, refused, too_many)
