@@ -20,7 +20,7 @@ T          ?=
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps demo check check-all check-unit check-headers check-layers check-format format analyze \
+.PHONY: FORCE all deps demo check check-all check-unit check-headers check-layers check-format format analyze \
         check-sanitizers fuzz fuzz-corpus bench install uninstall clean help man
 
 ifeq ($(V),1)
