@@ -8,8 +8,9 @@
 fuse_for_all "$@"
 . tests/lib/guests.sh
 . tests/lib/pack.sh
-trap 'kill "$SHELL_PID" 2>/dev/null; session_stop; rm -rf "$work"' EXIT
-SHELL_PID=
+# Where it fails in the middle the author's shell has its server and its machine still running.
+trap '[ -z "$SHELL_PID" ] || kill $(pgrep -P "$SHELL_PID") "$SHELL_PID" $SOCAT 2>/dev/null; session_stop; rm -rf "$work"' EXIT
+SHELL_PID= SOCAT=
 tutorial=docs/tutorial.md
 guest installer || exit
 session_start
@@ -62,7 +63,6 @@ is_off() { [ "$(virsh domstate demo | head -n 1)" = "shut off" ]; }
 
 # Log in to the author's own machine: its serial port is a terminal, which socat makes a socket of.
 says() { "$BUILD/tools/guest-talk" -i 300 "$SESSION/serial" "$@" || die "talking to the author's machine"; }
-SOCAT=
 look_at_screen() {
     [ -z "$SOCAT" ] || { kill "$SOCAT" 2>/dev/null; wait "$SOCAT" 2>/dev/null; }
     rm -f "$SESSION/serial"
@@ -126,5 +126,4 @@ done
 exec 7>&- # the author goes home
 is "all of it was done" "2 3 3" "$starts $uses $packs"
 echo "${#commands[@]} commands of $tutorial"
-kill "$SOCAT" 2>/dev/null
 finish
