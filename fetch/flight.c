@@ -517,12 +517,13 @@ static void describe_wrong(struct nx_flights *flights, const struct nx_blob *blo
                            struct nx_error *ret_err)
 {
     char url[512];
+    uint64_t within;
+    nx_transport_where(flights->transport, mirror, blob->offset, url, &within);
     nx_fail(
         ret_err, NX_ERR_FORMAT,
         "%s: the %s at offset %" PRIu64
         " has not the bytes that the author signed: the file there is damaged or another version",
-        nx_http_display_url(nx_transport_url(flights->transport, mirror), url),
-        blob->page ? "index page" : "chunk", blob->offset);
+        url, blob->page ? "index page" : "chunk", within);
 }
 
 /* Wrong bytes: ask the next mirror for this one blob, or give up. */

@@ -36,6 +36,7 @@ enum {
     OPT_IGNORE_TIMES,
     OPT_TRAIN,
     OPT_NO_TRAIN,
+    OPT_VOLUME_SIZE,
     OPT_THREADS,
 };
 
@@ -53,6 +54,7 @@ static const struct option long_options[] = {
     { "ignore-times", no_argument, NULL, OPT_IGNORE_TIMES },
     { "train", optional_argument, NULL, OPT_TRAIN },
     { "no-train", no_argument, NULL, OPT_NO_TRAIN },
+    { "volume-size", required_argument, NULL, OPT_VOLUME_SIZE },
     { "threads", required_argument, NULL, OPT_THREADS },
     NX_CLI_LONG,
 };
@@ -145,6 +147,9 @@ static int take_option(struct arguments *args, int c, struct nx_error *err)
     case OPT_NO_TRAIN:
         args->build.train = NX_TRAIN_NEVER;
         return 0;
+    case OPT_VOLUME_SIZE:
+        return nx_cli_size("--volume-size", optarg, NX_VOLUME_SIZE_MIN, NX_VOLUME_SIZE_MAX,
+                           &args->build.volume_size, err);
     default:
         return nx_cli_threads(optarg, &args->build.threads, err);
     }
