@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define HEAD_LEAST (64 * 1024) /* what a reader asks for first is not to end before: NX_HEAD_FIRST */
-
 /* Volumes from head to end; both and the size are below 2^61, and the size is not 0. */
 static uint64_t count_of(const struct nx_volumes *volumes)
 {
@@ -62,9 +60,8 @@ void nx_volumes_bounds(const struct nx_volumes *volumes, unsigned file, uint64_t
 void nx_volumes_plan(struct nx_volumes *volumes, uint64_t least, uint64_t chunks, uint64_t end)
 {
     uint64_t room = volumes->size - NX_VOLUME_TAIL;
-    uint64_t head = chunks > HEAD_LEAST ? chunks : HEAD_LEAST;
-    if (head > room)
-        head = room;
+    /* The boot set then begins with a volume, and its first request asks for nothing of the head. */
+    uint64_t head = chunks < room ? chunks : room;
     if (head < least)
         head = least;
     volumes->end = end;

@@ -266,7 +266,10 @@ static int sign_package(struct nx_buffer *result, struct nx_error *err)
     static struct nx_key *other;
     if (!other)
         nx_assert_ok(nx_key_generate(&other, err), *err);
-    int ret = SHORT_OF_MEMORY(nx_package_sign(fd, "p", other, err));
+    char name[] = "p";
+    struct nx_part file = { fd, name };
+    struct nx_parts parts = { .files = &file, .count = 1 };
+    int ret = SHORT_OF_MEMORY(nx_package_sign(&parts, other, err));
     ck_assert_int_eq(pread(fd, bytes, package.len, 0), (ssize_t)package.len);
     if (ret < 0)
         ck_assert_mem_eq(bytes, package.data, package.len);
