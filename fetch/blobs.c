@@ -134,10 +134,13 @@ static int get_from_file(struct nx_blobs *blobs, const struct nx_blob *blob,
     nx_report_add(options->report, &options->report->stats.requests, 1);
     nx_report_add(options->report, &options->report->stats.bytes, blob->size);
     uint64_t within;
+    char until[NX_VOLUME_UNTIL];
     const char *file = nx_parts_where(options->parts, blob->offset, &within);
     if (nx_chunk_verify(bytes->data, blob->size, &blob->digest, err) < 0)
-        return nx_fail_while(err, "%s: damaged: %s at offset %" PRIu64, file,
-                             blob->page ? "index page" : "chunk", within);
+        return nx_fail_while(err, "%s: damaged: %s at offset %" PRIu64 "%s", file,
+                             blob->page ? "index page" : "chunk", within,
+                             nx_volumes_until(&options->parts->volumes, blob->offset, blob->size,
+                                              until));
     count_fetched(blobs, blob);
     if (blob->page)
         nx_memo_put(blobs->pages, &blob->digest, bytes);

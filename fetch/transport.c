@@ -816,3 +816,8 @@ const char *nx_transport_where(const struct nx_transport *transport, unsigned mi
     *ret_within = place.offset;
     return nx_http_display_url(transport->mirrors[mirror].files[place.file].url, text);
 }
+
+const struct nx_volumes *nx_transport_volumes(const struct nx_transport *transport)
+{
+    return &transport->volumes;
+}

@@ -118,9 +118,10 @@ int nx_transport_set_volumes(struct nx_transport *transport, const struct nx_vol
 unsigned nx_transport_mirrors(const struct nx_transport *transport);
 const char *nx_transport_url(const struct nx_transport *transport, unsigned mirror);
 
-/* For messages: the URL of the file that the package's byte at offset is in, and the offset there. */
+/* For messages: the URL of the file that the package's byte at offset is in, and the offset there.  How it is cut. */
 const char *nx_transport_where(const struct nx_transport *transport, unsigned mirror,
                                uint64_t offset, char text[static 512], uint64_t *ret_within);
+const struct nx_volumes *nx_transport_volumes(const struct nx_transport *transport);
 
 /* Fetch a range and wait for it, in any thread but the network's.  transfer->http is to be released. */
 int nx_transport_fetch(struct nx_transport *transport, struct nx_transfer *transfer,

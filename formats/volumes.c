@@ -86,6 +86,16 @@ const char *nx_volume_suffix(unsigned file, char text[static NX_VOLUME_SUFFIX])
     return text;
 }
 
+const char *nx_volumes_until(const struct nx_volumes *volumes, uint64_t offset, uint64_t n,
+                             char text[static NX_VOLUME_UNTIL])
+{
+    text[0] = 0;
+    if (n > nx_volumes_place(volumes, offset).left)
+        snprintf(text, NX_VOLUME_UNTIL, " (up to volume %u)",
+                 nx_volumes_place(volumes, offset + n - 1).file);
+    return text;
+}
+
 char *nx_volume_path(const char *path, unsigned file)
 {
     char suffix[NX_VOLUME_SUFFIX], *joined;

@@ -22,6 +22,7 @@
 #define NX_VOLUMES_MAX     999                  /* three digits, so that the names sort */
 #define NX_VOLUME_TAIL     4096 /* bytes behind the chunks that have room in the last volume: the ZIP's directory */
 #define NX_VOLUME_SUFFIX   8    /* bytes for ".001" and the like */
+#define NX_VOLUME_UNTIL    32
 
 /* How a package is cut; all zero if it is not. */
 struct nx_volumes {
@@ -59,7 +60,11 @@ void nx_volumes_plan(struct nx_volumes *volumes, uint64_t least, uint64_t chunks
 /* What a file's name has at its end: "" or ".001".  Returns text. */
 const char *nx_volume_suffix(unsigned file, char text[static NX_VOLUME_SUFFIX]);
 
-/* path with that; to be freed, NULL without memory. */
+/* For messages, behind an offset: "", or " (up to volume 2)" if n bytes from there end in another file.  Returns text. */
+const char *nx_volumes_until(const struct nx_volumes *volumes, uint64_t offset, uint64_t n,
+                             char text[static NX_VOLUME_UNTIL]);
+
+/* path with that suffix; to be freed, NULL without memory. */
 char *nx_volume_path(const char *path, unsigned file);
 
 #endif

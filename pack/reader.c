@@ -215,12 +215,16 @@ static int decode(const struct worker *worker, struct item *item, struct nx_erro
 {
     const struct nx_reading *reading = worker->replay->reading;
     uint64_t within;
+    char until[NX_VOLUME_UNTIL];
     const char *name = nx_reading_where(reading, &item->entry, &within);
+    uint64_t at = reading->head->manifest->chunks.offset + item->entry.offset;
     if (nx_reading_chunk(reading, &item->entry, item->stored, err) < 0 ||
         nx_chunk_decode(worker->decompressor, item->stored, item->entry.size, item->raw, item->len,
                         err) < 0)
-        return nx_fail_while(err, "%s: image %s, chunk %" PRIu64 ", at offset %" PRIu64,
-                             name, worker->replay->image->name, item->number, within);
+        return nx_fail_while(err, "%s: image %s, chunk %" PRIu64 ", at offset %" PRIu64 "%s",
+                             name, worker->replay->image->name, item->number, within,
+                             nx_volumes_until(&reading->parts.volumes, at, item->entry.size,
+                                              until));
     nx_digest_of(item->raw, item->len, &item->content);
     return 0;
 }

@@ -46,6 +46,12 @@ START_TEST(places)
         ck_assert_uint_eq(place.offset, cases[i].within);
         ck_assert_uint_eq(place.left, cases[i].left ? cases[i].left : UINT64_MAX - place.offset);
     }
+    char until[NX_VOLUME_UNTIL];
+    ck_assert_str_eq(nx_volumes_until(&v, 10, 990, until), "");
+    ck_assert_str_eq(nx_volumes_until(&v, 10, 991, until), " (up to volume 1)");
+    ck_assert_str_eq(nx_volumes_until(&v, 10, 4 * MIB, until), " (up to volume 2)");
+    ck_assert_str_eq(nx_volumes_until(&v, 1000 + 4 * MIB - 1, 2, until), " (up to volume 3)");
+    ck_assert_str_eq(nx_volumes_until(&v, 1000 + 4 * MIB, 999, until), "");
     const struct nx_volumes one_file = { 0 };
     struct nx_place place = nx_volumes_place(&one_file, 12345);
     ck_assert(place.file == 0 && place.offset == 12345 && place.left == UINT64_MAX - 12345);
