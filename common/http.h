@@ -51,8 +51,8 @@ struct nx_http_request {
     void *opaque;
 
     struct nx_buffer
-        body;        /* set its max to length; its first byte is the file's at offset + taken */
-    size_t kept;     /* the first so many bytes of body are no part of the answer, but stay before it */
+        body;    /* set its max to length; its first byte is the file's at offset + taken */
+    size_t kept; /* the first so many bytes of body are no part of the answer, but stay before it */
     uint64_t taken;  /* bytes that nx_http_take() has taken out of this answer */
     long status;     /* HTTP status, 0 before there was one */
     uint64_t total;  /* the file's size from Content-Range */

@@ -137,10 +137,10 @@ static int get_from_file(struct nx_blobs *blobs, const struct nx_blob *blob,
     char until[NX_VOLUME_UNTIL];
     const char *file = nx_parts_where(options->parts, blob->offset, &within);
     if (nx_chunk_verify(bytes->data, blob->size, &blob->digest, err) < 0)
-        return nx_fail_while(err, "%s: damaged: %s at offset %" PRIu64 "%s", file,
-                             blob->page ? "index page" : "chunk", within,
-                             nx_volumes_until(&options->parts->volumes, blob->offset, blob->size,
-                                              until));
+        return nx_fail_while(
+            err, "%s: damaged: %s at offset %" PRIu64 "%s", file,
+            blob->page ? "index page" : "chunk", within,
+            nx_volumes_until(&options->parts->volumes, blob->offset, blob->size, until));
     count_fetched(blobs, blob);
     if (blob->page)
         nx_memo_put(blobs->pages, &blob->digest, bytes);

@@ -524,7 +524,8 @@ static void describe_wrong(struct nx_flights *flights, const struct nx_blob *blo
         "%s: the %s at offset %" PRIu64
         "%s has not the bytes that the author signed: the file there is damaged or another version",
         url, blob->page ? "index page" : "chunk", within,
-        nx_volumes_until(nx_transport_volumes(flights->transport), blob->offset, blob->size, until));
+        nx_volumes_until(nx_transport_volumes(flights->transport), blob->offset, blob->size,
+                         until));
 }
 
 /* Wrong bytes: ask the next mirror for this one blob, or give up. */

@@ -117,8 +117,8 @@ static int revalidate(const struct nx_opening *opening, struct nx_opened *opened
     return nx_buffer_add(&opened->front, now.data, now.len, err);
 }
 
-static int check_total(const struct nx_opening *opening, struct nx_opened *opened,
-                       uint64_t total, struct nx_error *err)
+static int check_total(const struct nx_opening *opening, struct nx_opened *opened, uint64_t total,
+                       struct nx_error *err)
 {
     const struct nx_manifest *manifest = opened->head->manifest;
     uint64_t least = nx_manifest_least(manifest, total);

@@ -349,13 +349,17 @@ static int check_copy(struct nx_transport *transport, const struct nx_transfer *
                    total, minimum);
 }
 
-/* Volumes are easily forgotten by who copies a package to a server. */
-static void explain_missing(const struct nx_transport *transport,
-                            const struct nx_transfer *transfer, struct nx_error *err)
+/* Say what is behind a refusal.  Volumes are easily forgotten by who copies a package to a server, and what is truncated
+ * has another range.
+ */
+static void explain(struct nx_transport *transport, const struct nx_transfer *transfer,
+                    struct nx_error *err)
 {
     const struct nx_error why = *err;
     long status = transfer->http.status;
-    if (transfer->file > 0 && (status == 404 || status == 410))
+    if (err->code == NX_ERR_SERVER && status == 206 && transfer->http.total > 0)
+        check_copy(transport, transfer, err);
+    else if (transfer->file > 0 && (status == 404 || status == 410))
         nx_fail(err, why.code, "%s: volume %u of the package's %u must be copied there, too",
                 why.msg, transfer->file, transport->volumes.count);
 }
@@ -410,8 +414,7 @@ static void completed(struct nx_transport *transport, CURL *easy, CURLcode code)
     struct nx_transfer *transfer;
     struct nx_error err = NX_ERROR_INIT;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
-    int r =
-        nx_http_finish(easy, remote_of(transport, transfer)->url, code, &transfer->http, &err);
+    int r = nx_http_finish(easy, remote_of(transport, transfer)->url, code, &transfer->http, &err);
     curl_multi_remove_handle(transport->multi, easy);
     give_handle(transport, easy);
     transfer->easy = NULL;
@@ -422,7 +425,7 @@ static void completed(struct nx_transport *transport, CURL *easy, CURLcode code)
     if (r == 0)
         r = check_copy(transport, transfer, &err);
     else
-        explain_missing(transport, transfer, &err);
+        explain(transport, transfer, &err);
     if (r == 0) {
         learn_from(transport, transfer);
         deactivate(transport, transfer);

@@ -233,10 +233,11 @@ static int check_version(const xmlDoc *doc, bool *ret_cut, struct nx_error *err)
     NX_AUTO_FREE char *version = nx_xml_attr(xmlDocGetRootElement(doc), "version");
     *ret_cut = version && strcmp(version, "2") == 0;
     if (version && strcmp(version, "1") != 0 && !*ret_cut)
-        return nx_fail(err, NX_ERR_FORMAT,
-                       FILE_NAME
-                       ": format version \"%.20s\"; this nxpk reads versions 1 and 2: get a newer one",
-                       version);
+        return nx_fail(
+            err, NX_ERR_FORMAT,
+            FILE_NAME
+            ": format version \"%.20s\"; this nxpk reads versions 1 and 2: get a newer one",
+            version);
     return nx_xml_end(0, FILE_NAME, err);
 }
 

@@ -34,8 +34,7 @@ static int open_one(const char *path, int flags)
 /* The file with this number.  1: it is there; 0: parts->missing says why not; -1: no memory */
 static int add_file(struct nx_parts *parts, const char *path, int flags, struct nx_error *err)
 {
-    struct nx_part *files =
-        reallocarray(parts->files, parts->count + 1, sizeof *files);
+    struct nx_part *files = reallocarray(parts->files, parts->count + 1, sizeof *files);
     if (!files)
         return nx_fail_errno(err, "%s", path);
     parts->files = files;
@@ -92,8 +91,8 @@ static int fail_missing(const struct nx_parts *parts, unsigned number, struct nx
     char suffix[NX_VOLUME_SUFFIX];
     return nx_fail(err, parts->missing == ENOENT ? NX_ERR_FORMAT : NX_ERR_SYSTEM,
                    "%s%s: %s: volume %u of the package's %u must stand beside its head",
-                   parts->files[0].path, nx_volume_suffix(number, suffix),
-                   strerror(parts->missing), number, parts->volumes.count);
+                   parts->files[0].path, nx_volume_suffix(number, suffix), strerror(parts->missing),
+                   number, parts->volumes.count);
 }
 
 static int measure(const struct nx_part *file, uint64_t *ret_size, struct nx_error *err)
@@ -151,8 +150,7 @@ int nx_parts_settle(struct nx_parts *parts, const struct nx_manifest *manifest,
     close_from(parts, 1);
     uint64_t least = nx_manifest_least(manifest, parts->size);
     if (parts->size < least)
-        return nx_fail(err, NX_ERR_FORMAT,
-                       "%s: truncated: %" PRIu64 " bytes of at least %" PRIu64,
+        return nx_fail(err, NX_ERR_FORMAT, "%s: truncated: %" PRIu64 " bytes of at least %" PRIu64,
                        parts->files[0].path, parts->size, least);
     return 0;
 }

@@ -70,7 +70,8 @@ void nx_volumes_plan(struct nx_volumes *volumes, uint64_t least, uint64_t chunks
     if (end <= room || head >= end)
         return;
     uint64_t last = (end - head - 1) % volumes->size + 1;
-    if (last > room) /* the head takes some of the chunks, so that the last volume has none too many */
+    if (last >
+        room) /* the head takes some of the chunks, so that the last volume has none too many */
         head += last - room;
     volumes->head = head;
     uint64_t count = count_of(volumes);

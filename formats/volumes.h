@@ -17,12 +17,13 @@
 
 #include "common/error.h"
 
-#define NX_VOLUME_SIZE_MIN (UINT64_C(2) << 20)  /* larger than any head must be: NX_HEAD_MAX */
+#define NX_VOLUME_SIZE_MIN (UINT64_C(2) << 20) /* larger than any head must be: NX_HEAD_MAX */
 #define NX_VOLUME_SIZE_MAX (UINT64_C(1) << 50)
-#define NX_VOLUMES_MAX     999                  /* three digits, so that the names sort */
-#define NX_VOLUME_TAIL     4096 /* bytes behind the chunks that have room in the last volume: the ZIP's directory */
-#define NX_VOLUME_SUFFIX   8    /* bytes for ".001" and the like */
-#define NX_VOLUME_UNTIL    32
+#define NX_VOLUMES_MAX     999 /* three digits, so that the names sort */
+#define NX_VOLUME_TAIL \
+    4096 /* bytes behind the chunks that have room in the last volume: the ZIP's directory */
+#define NX_VOLUME_SUFFIX 8 /* bytes for ".001" and the like */
+#define NX_VOLUME_UNTIL  32
 
 /* How a package is cut; all zero if it is not. */
 struct nx_volumes {

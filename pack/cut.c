@@ -18,8 +18,8 @@
 /* The volumes that are being made, in files that are written, synced and closed. */
 struct cut {
     struct nx_newfile *out;
-    struct nx_volumes volumes; /* count 0: it stays one file */
-    struct stat st;            /* of the whole */
+    struct nx_volumes volumes;       /* count 0: it stays one file */
+    struct stat st;                  /* of the whole */
     char *temps[NX_VOLUMES_MAX + 1]; /* by number; NULL: not written, or it has its name */
     unsigned named;                  /* so many have their names */
     uint64_t copied;

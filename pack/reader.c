@@ -139,8 +139,8 @@ int nx_reading_chunk(const struct nx_reading *reading, const struct nx_index_ent
 const char *nx_reading_where(const struct nx_reading *reading, const struct nx_index_entry *entry,
                              uint64_t *ret_within)
 {
-    return nx_parts_where(&reading->parts,
-                          reading->head->manifest->chunks.offset + entry->offset, ret_within);
+    return nx_parts_where(&reading->parts, reading->head->manifest->chunks.offset + entry->offset,
+                          ret_within);
 }
 
 int nx_reading_state(const struct nx_reading *reading, struct nx_buffer *ret_state,
@@ -221,10 +221,10 @@ static int decode(const struct worker *worker, struct item *item, struct nx_erro
     if (nx_reading_chunk(reading, &item->entry, item->stored, err) < 0 ||
         nx_chunk_decode(worker->decompressor, item->stored, item->entry.size, item->raw, item->len,
                         err) < 0)
-        return nx_fail_while(err, "%s: image %s, chunk %" PRIu64 ", at offset %" PRIu64 "%s",
-                             name, worker->replay->image->name, item->number, within,
-                             nx_volumes_until(&reading->parts.volumes, at, item->entry.size,
-                                              until));
+        return nx_fail_while(
+            err, "%s: image %s, chunk %" PRIu64 ", at offset %" PRIu64 "%s", name,
+            worker->replay->image->name, item->number, within,
+            nx_volumes_until(&reading->parts.volumes, at, item->entry.size, until));
     nx_digest_of(item->raw, item->len, &item->content);
     return 0;
 }

@@ -14,9 +14,9 @@ struct nx_reading {
     const char *name; /* the file's, for messages */
     struct nx_head *head;
 };
-#define NX_READING_INIT             \
-    {                               \
-        .parts = NX_PARTS_INIT      \
+#define NX_READING_INIT        \
+    {                          \
+        .parts = NX_PARTS_INIT \
     }
 
 /* Open the file, with its volumes if it is cut, and read its head; the domain XML is validated too.  path must outlive

@@ -67,11 +67,10 @@ static int check_volume(const char *url, const struct nx_http_options *options,
     if (size >= least && size <= most)
         return 0;
     char name[512];
-    return nx_fail(err, NX_ERR_FORMAT,
-                   "%s: %s: %" PRIu64 " bytes, must have %" PRIu64 "%s: upload it again",
-                   nx_http_display_url(url, name),
-                   size < least ? "truncated" : "a volume of another package", size, least,
-                   least < most ? " or some more" : "");
+    return nx_fail(
+        err, NX_ERR_FORMAT, "%s: %s: %" PRIu64 " bytes, must have %" PRIu64 "%s: upload it again",
+        nx_http_display_url(url, name), size < least ? "truncated" : "a volume of another package",
+        size, least, least < most ? " or some more" : "");
 }
 
 int nx_remote_check_volumes(const char *url, const struct nx_http_options *options,

@@ -175,7 +175,8 @@ static json_t *info_json(const struct info *info)
     char digest[NX_DIGEST_HEX], fingerprint[NX_DIGEST_HEX];
     bool cut = nx_manifest_is_cut(m, info->first);
     return json_pack(
-        "{s:s, s:s, s:s, s:s?, s:s, s:I, s:s?, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:o, "
+        "{s:s, s:s, s:s, s:s?, s:s, s:I, s:s?, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, "
+        "s:o, "
         "s:o}",
         "name", m->name, "description", m->description, "created", m->created, "expires",
         *m->expires ? m->expires : NULL, "generator", m->generator, "serial", (json_int_t)m->serial,
@@ -186,8 +187,8 @@ static json_t *info_json(const struct info *info)
         (json_int_t)m->boot_chunks, "size", (json_int_t)info->size, "index-size",
         (json_int_t)m->index.size, "chunks-size", (json_int_t)m->chunks.size, "volumes",
         cut ? (int)m->volumes.count : 0, "volume-size",
-        cut ? (json_int_t)m->volumes.size : (json_int_t)0, "machine",
-        machine_json(info->machine), "images", images_json(m));
+        cut ? (json_int_t)m->volumes.size : (json_int_t)0, "machine", machine_json(info->machine),
+        "images", images_json(m));
 }
 
 static int print_json(const struct info *info, struct nx_error *err)

@@ -407,12 +407,8 @@ START_TEST(test_volumes)
         uint64_t offset, length;
         unsigned requests;
     } cases[] = {
-        { 0, 100, 1 },
-        { FILE_SIZE - 100, 100, 1 },
-        { FILE_SIZE, 100, 1 },
-        { FILE_SIZE - 1, 2, 2 },
-        { 1000, 2 * FILE_SIZE, 3 },
-        { 2 * FILE_SIZE - 5, 10, 2 },
+        { 0, 100, 1 },           { FILE_SIZE - 100, 100, 1 }, { FILE_SIZE, 100, 1 },
+        { FILE_SIZE - 1, 2, 2 }, { 1000, 2 * FILE_SIZE, 3 },  { 2 * FILE_SIZE - 5, 10, 2 },
         { 0, 3 * FILE_SIZE, 3 },
     };
     struct nx_error err = NX_ERROR_INIT;
@@ -441,7 +437,8 @@ START_TEST(test_volume_urls)
         const char *url, *extended;
     } cases[] = {
         { "http://h/a.nxpk", "http://h/a.nxpk.001" },
-        { "https://u:p@h:8080/d%20e/a.nxpk?token=x/y", "https://u:p@h:8080/d%20e/a.nxpk.001?token=x/y" },
+        { "https://u:p@h:8080/d%20e/a.nxpk?token=x/y",
+          "https://u:p@h:8080/d%20e/a.nxpk.001?token=x/y" },
         { "http://h", "http://h/.001" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -548,7 +545,8 @@ START_TEST(test_bad_volumes)
     char wanted[600];
     origin_misbehave(origin, ORIGIN_404, 1);
     snprintf(wanted, sizeof wanted,
-             "%s.002: not found (HTTP status 404): volume 2 of the package's 2 must be copied there, too",
+             "%s.002: not found (HTTP status 404): volume 2 of the package's 2 must be copied "
+             "there, too",
              origin_url(origin));
     nx_assert_fails(fetch_cut(transport, 2 * FILE_SIZE, 100, &err), err, wanted);
     /* Put right, it is asked for again. */
@@ -557,9 +555,13 @@ START_TEST(test_bad_volumes)
         struct nx_volumes volumes;
         const char *message;
     } cases[] = {
-        { { FILE_SIZE, FILE_SIZE + 1, 3 * FILE_SIZE, 2 }, ".001: truncated: the server has 200000 bytes of at least 200001" },
-        { { FILE_SIZE, FILE_SIZE - 1, 3 * FILE_SIZE - 9, 2 }, ".001: a volume of another package, or of another version: the server has 200000 bytes, at most 199999" },
-        { { FILE_SIZE, 2 * FILE_SIZE, 2 * FILE_SIZE + 1, 1 }, ".001: truncated: the server has 200000 bytes of at least 200001" },
+        { { FILE_SIZE, FILE_SIZE + 1, 3 * FILE_SIZE, 2 },
+          ".001: truncated: the server has 200000 bytes of at least 200001" },
+        { { FILE_SIZE, FILE_SIZE - 1, 3 * FILE_SIZE - 9, 2 },
+          ".001: a volume of another package, or of another version: the server has 200000 bytes, "
+          "at most 199999" },
+        { { FILE_SIZE, 2 * FILE_SIZE, 2 * FILE_SIZE + 1, 1 },
+          ".001: truncated: the server has 200000 bytes of at least 200001" },
         { { FILE_SIZE, FILE_SIZE - 1, 2 * FILE_SIZE - 9, 1 }, ".001: a volume of another package" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

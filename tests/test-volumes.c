@@ -32,8 +32,9 @@ START_TEST(places)
         { 1000 + 2 * MIB, 2, 0, 2 * MIB },
         { 1000 + 4 * MIB - 1, 2, 2 * MIB - 1, 1 },
         { 1000 + 4 * MIB, 3, 0, 0 },
-        { 1000 + 4 * MIB + 4, 3, 4, 0 },       /* the end of the chunks */
-        { 1000 + 6 * MIB + 9, 3, 2 * MIB + 9, 0 }, /* far behind all: still the last file's to refuse */
+        { 1000 + 4 * MIB + 4, 3, 4, 0 }, /* the end of the chunks */
+        { 1000 + 6 * MIB + 9, 3, 2 * MIB + 9,
+          0 }, /* far behind all: still the last file's to refuse */
         { UINT64_MAX, 3, UINT64_MAX - 1000 - 4 * MIB, 0 },
     };
     struct nx_error err;
@@ -89,7 +90,9 @@ START_TEST(bad_numbers)
         { 1000, 2 * MIB, 1001, NULL },
         { 1000, NX_VOLUME_SIZE_MAX, NX_PACKAGE_MAX, "1024 volumes of" },
         { 1000, 2 * MIB, 1000 + 999 * 2 * MIB, NULL },
-        { 1000, 2 * MIB, 1001 + 999 * 2 * MIB, "1000 volumes of 2097152 bytes: at most 999 are possible, so they must have 3 MiB or more" },
+        { 1000, 2 * MIB, 1001 + 999 * 2 * MIB,
+          "1000 volumes of 2097152 bytes: at most 999 are possible, so they must have 3 MiB or "
+          "more" },
         { 1000, 2 * MIB, 2 * NX_PACKAGE_MAX, " volumes of 2097152 bytes: at most 999" },
         { 1000, 0, 1001, "volumes of 0 bytes: not from 2097152" },
         { 1000, 1, NX_PACKAGE_MAX, "volumes of 1 bytes" },
@@ -148,7 +151,8 @@ static void assert_planned(uint64_t size, uint64_t least, uint64_t chunks, uint6
     nx_volumes_bounds(&v, v.count, &last, &most);
     ck_assert_msg(last >= 1 && last + NX_VOLUME_TAIL <= most,
                   "%" PRIu64 " bytes in the last volume, at most %" PRIu64, last, most);
-    if (chunks + NX_VOLUME_TAIL <= size) { /* and so it does not hold more of the chunks than it must */
+    if (chunks + NX_VOLUME_TAIL <=
+        size) { /* and so it does not hold more of the chunks than it must */
         ck_assert_uint_ge(v.head, chunks);
         ck_assert_uint_le(v.head, chunks + NX_VOLUME_TAIL);
     }
@@ -287,7 +291,8 @@ END_TEST
 /* ---- files ---- */
 
 static char dir[64], head_path[80];
-static struct nx_manifest manifest; /* head 1000 bytes, two whole volumes, one of 100 bytes and the tail */
+static struct nx_manifest
+    manifest; /* head 1000 bytes, two whole volumes, one of 100 bytes and the tail */
 static uint8_t *whole;
 static const uint64_t whole_size = 1000 + 4 * MIB + 140;
 
@@ -346,8 +351,14 @@ START_TEST(parts_are_read)
         uint64_t offset;
         size_t n;
     } cases[] = {
-        { 0, 1000 },          { 999, 2 },       { 1000, 2 * MIB },           { 500, 3 * MIB },
-        { 0, 1000 + 4 * MIB + 140 }, { 1000 + 2 * MIB - 1, 2 }, { 1000 + 4 * MIB - 1, 141 }, { 7, 0 },
+        { 0, 1000 },
+        { 999, 2 },
+        { 1000, 2 * MIB },
+        { 500, 3 * MIB },
+        { 0, 1000 + 4 * MIB + 140 },
+        { 1000 + 2 * MIB - 1, 2 },
+        { 1000 + 4 * MIB - 1, 141 },
+        { 7, 0 },
     };
     NX_AUTO_FREE uint8_t *got = malloc(whole_size);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -378,9 +389,13 @@ START_TEST(wrong_parts)
         { 1, 0, "x.nxpk.001: No such file or directory: volume 1 of the package's 3 must stand" },
         { 2, 0, "x.nxpk.002: No such file or directory: volume 2 of the package's 3 must stand" },
         { 3, 0, "x.nxpk.003: No such file or directory: volume 3 of the package's 3 must stand" },
-        { 2, 2 * MIB - 1, "x.nxpk.002: truncated, or a volume of another package: 2097151 bytes of at least 2097152" },
-        { 2, 2 * MIB + 1, "x.nxpk.002: a volume of another package: 2097153 bytes, at most 2097152" },
-        { 3, 99, "x.nxpk.003: truncated, or a volume of another package: 99 bytes of at least 100" },
+        { 2, 2 * MIB - 1,
+          "x.nxpk.002: truncated, or a volume of another package: 2097151 bytes of at least "
+          "2097152" },
+        { 2, 2 * MIB + 1,
+          "x.nxpk.002: a volume of another package: 2097153 bytes, at most 2097152" },
+        { 3, 99,
+          "x.nxpk.003: truncated, or a volume of another package: 99 bytes of at least 100" },
         { 0, 999, "x.nxpk: truncated: 999 bytes of at least 1000" },
         { 0, 1001, "x.nxpk: truncated: 1001 bytes of at least 4195404" },
     };
