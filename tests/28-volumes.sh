@@ -189,6 +189,14 @@ nginx=$URL_BASE
 cp "$WORK/keep/"t.nxpk* "$WORK/a/"
 start_nxserve "$WORK/a" || die nxserve
 nxserve=$URL_BASE
+for url in "$nginx" "$nxserve"; do # what is said of a package is said of its volumes
+    curl -sS -D "$WORK/said" -o "$WORK/body" -r 0-99 --compressed "$url/t.nxpk.001" || die "curl"
+    tr -d '\r' <"$WORK/said" >"$WORK/headers"
+    for wanted in 'HTTP/1.1 206' "Content-Range: bytes 0-99/$SIZE" 'Cache-Control: public, no-cache' 'Access-Control-Allow-Origin: \*' \
+        'Content-Type: application/octet-stream' 'ETag: "'; do
+        grep -qi "^$wanted" "$WORK/headers" || die "$url, a volume: no $wanted in $(cat "$WORK/headers")"
+    done
+done
 "$BUILD/nxref" -q -k "$TRUST" "$nginx/t.nxpk" "$nxserve/t.nxpk" "$WORK/t.netx" || die nxref
 mv "$WORK/www/t.nxpk.002" "$WORK/b/" && rm "$WORK/a/t.nxpk.005"
 says "volume 2 of $count: $nginx/t.nxpk.002: not found" "$BUILD/nxref" "$nginx/t.nxpk" "$nxserve/t.nxpk" "$WORK/x.netx"
