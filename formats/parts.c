@@ -20,9 +20,8 @@ static int open_one(const char *path, int flags)
     struct rlimit limit;
     int fd = open(path, flags);
     if (fd >= 0 || errno != EMFILE || getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
-        limit.rlim_cur >= limit.rlim_max) {
+        limit.rlim_cur >= limit.rlim_max)
         return fd;
-    }
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
         errno = EMFILE;

@@ -300,7 +300,9 @@ static void write_part(unsigned file, const void *data, size_t len)
 {
     struct nx_error err;
     NX_AUTO_FREE char *path = nx_volume_path(head_path, file);
-    nx_assert_ok(nx_write_file(path, 0600, data, len, &err), err);
+    NX_AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ck_assert_int_ge(fd, 0);
+    nx_assert_ok(nx_write_full(fd, data, len, path, &err), err);
 }
 
 static void setup_files(void)
