@@ -63,6 +63,30 @@ int nx_http_normalize_url(const char *text, char **ret_url, struct nx_error *err
     return *ret_url ? 0 : nx_fail_errno(err, "URL");
 }
 
+int nx_http_extend_path(const char *url, const char *suffix, char **ret_url, struct nx_error *err)
+{
+    NX_AUTO(curlu) CURLU *u = curl_url();
+    NX_AUTO_FREE char *longer = NULL;
+    char *path = NULL, *extended = NULL;
+    CURLUcode code = u ? curl_url_set(u, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY;
+    if (code == CURLUE_OK)
+        code = curl_url_get(u, CURLUPART_PATH, &path, 0);
+    if (code == CURLUE_OK && asprintf(&longer, "%s%s", path, suffix) < 0) {
+        longer = NULL;
+        code = CURLUE_OUT_OF_MEMORY;
+    }
+    curl_free(path);
+    if (code == CURLUE_OK)
+        code = curl_url_set(u, CURLUPART_PATH, longer, 0);
+    if (code == CURLUE_OK)
+        code = curl_url_get(u, CURLUPART_URL, &extended, 0);
+    if (code != CURLUE_OK)
+        return nx_fail(err, NX_ERR_SYSTEM, "%.200s: %s", url, curl_url_strerror(code));
+    *ret_url = strdup(extended);
+    curl_free(extended);
+    return *ret_url ? 0 : nx_fail_errno(err, "URL");
+}
+
 const char *nx_http_display_url(const char *url, char text[static 512])
 {
     NX_AUTO(curlu) CURLU *u = curl_url();
@@ -122,7 +146,7 @@ static void read_header(struct nx_http_request *request, const char *name, const
 
 static void forget_answer(struct nx_http_request *request)
 {
-    request->body.len = 0;
+    request->body.len = request->kept;
     request->taken = 0;
     request->changed = false;
     request->fault = NX_HTTP_NO_FAULT;
@@ -224,6 +248,12 @@ static int judge_answer(struct nx_http_request *request, struct nx_error *err)
     return 0;
 }
 
+/* Bytes of the answer's body so far. */
+static uint64_t bytes_so_far(const struct nx_http_request *request)
+{
+    return request->taken + (request->body.len - request->kept);
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *opaque)
 {
     struct nx_http_request *request = opaque;
@@ -231,7 +261,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *opaque)
     if (!request->body_checked && judge_answer(request, &request->err) < 0)
         return 0;
     request->body_checked = true;
-    if (len > request->length - request->taken - request->body.len) {
+    if (len > request->length - bytes_so_far(request)) {
         request->fault = NX_HTTP_WRONG_LENGTH;
         nx_fail(&request->err, NX_ERR_SERVER, "the server sends more bytes than were asked for");
         return 0;
@@ -262,7 +292,9 @@ int nx_http_take(struct nx_http_request *request, size_t n, struct nx_buffer *re
     *ret_front = request->body;
     ret_front->len = n;
     request->body = rest;
-    request->taken += n;
+    size_t before = n < request->kept ? n : request->kept;
+    request->kept -= before;
+    request->taken += n - before;
     return 0;
 }
 
@@ -398,7 +430,7 @@ int nx_http_judge(CURL *easy, CURLcode code, struct nx_http_request *request, st
     uint64_t want = request->length;
     if (request->may_be_short && request->total - request->offset < want)
         want = request->total - request->offset;
-    uint64_t got = request->taken + request->body.len;
+    uint64_t got = bytes_so_far(request);
     if (got != want) {
         request->fault = NX_HTTP_WRONG_LENGTH;
         return nx_fail(err, NX_ERR_NETWORK, "got %" PRIu64 " of %" PRIu64 " bytes", got, want);

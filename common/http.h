@@ -31,6 +31,9 @@ int nx_http_normalize_url(const char *text, char **ret_url, struct nx_error *err
 /* Does text open with one of the schemes that nx_http_normalize_url() takes? */
 bool nx_http_is_url(const char *text);
 
+/* url with suffix behind its path, before what a '?' begins.  *ret_url is to be freed. */
+int nx_http_extend_path(const char *url, const char *suffix, char **ret_url, struct nx_error *err);
+
 /* url without user name and password, for messages; into text, cut to its size; returns text. */
 const char *nx_http_display_url(const char *url, char text[static 512]);
 
@@ -65,7 +68,8 @@ struct nx_http_request {
     void *opaque;
 
     struct nx_buffer
-        body;        /* set its max to length; its first byte is the file's at offset + taken */
+        body;    /* set its max to length; its first byte is the file's at offset + taken */
+    size_t kept; /* the first so many bytes of body are no part of the answer, but stay before it */
     uint64_t taken;  /* bytes that nx_http_take() has taken out of this answer */
     long status;     /* HTTP status, 0 before there was one */
     uint64_t total;  /* the file's size from Content-Range */

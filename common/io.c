@@ -159,6 +159,20 @@ static int open_parent(const char *path, struct nx_error *err)
     return fd < 0 ? nx_fail_errno(err, "%s", dir) : fd;
 }
 
+/* Some file systems cannot, and need not. */
+static int sync_folder(int folder, const char *path, struct nx_error *err)
+{
+    if (fsync(folder) < 0 && errno != EINVAL && errno != EROFS)
+        return nx_fail_errno(err, "%s: its folder: fsync", path);
+    return 0;
+}
+
+int nx_sync_folder(const char *path, struct nx_error *err)
+{
+    NX_AUTO_FD int folder = open_parent(path, err);
+    return folder < 0 ? -1 : sync_folder(folder, path, err);
+}
+
 int nx_newfile_commit(struct nx_newfile *file, struct nx_error *err)
 {
     assert(file->fd >= 0 && file->path && file->temp);
@@ -171,9 +185,7 @@ int nx_newfile_commit(struct nx_newfile *file, struct nx_error *err)
     if (rename(file->temp, file->path) < 0)
         return nx_fail_errno(err, "%s: rename", file->path);
     free(NX_STEAL(file->temp));
-    if (fsync(parent) < 0 && errno != EINVAL && errno != EROFS)
-        return nx_fail_errno(err, "%s: its folder: fsync", file->path);
-    return 0;
+    return sync_folder(parent, file->path, err);
 }
 
 void nx_newfile_release(struct nx_newfile *file)

@@ -57,6 +57,9 @@ int nx_newfile_open(struct nx_newfile *file, const char *path, mode_t mode, stru
 /* fsync, rename over path, fsync the directory.  On failure path is as it was. */
 int nx_newfile_commit(struct nx_newfile *file, struct nx_error *err);
 
+/* Have what was renamed or removed in the folder of path reach the disk. */
+int nx_sync_folder(const char *path, struct nx_error *err);
+
 /* Remove what was not committed and close. */
 void nx_newfile_release(struct nx_newfile *file);
 

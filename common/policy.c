@@ -10,7 +10,7 @@ bool nx_name_is_versioned(const char *name)
 {
     if (!nx_media_type_of(name)->ours)
         return false;
-    const char *end = strrchr(name, '.');
+    const char *end = name + nx_name_stem(name);
     const char *digest = end;
     while (digest > name && isxdigit((unsigned char)digest[-1]))
         digest--;

@@ -29,7 +29,7 @@
 #define NX_DIGEST_DIGITS 16 /* hexadecimal digits that make the end of a name a digest */
 
 /* The same rule as a regular expression (POSIX and PCRE; to be matched in any case),
- * with the extensions to be filled in: "%s" becomes "nxpk|netx".
+ * with the extensions to be filled in: "%s" becomes "nxpk|netx", with what volumes have behind it.
  */
 #define NX_VERSIONED_PATTERN "[-._][0-9a-f]{16,}\\.(%s)$"
 

@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "common/io.h"
 #include "fetch/flight.h"
 #include "fetch/memo.h"
 #include "formats/chunk.h"
@@ -137,13 +136,18 @@ static int get_from_file(struct nx_blobs *blobs, const struct nx_blob *blob,
     NX_AUTO_BYTES struct nx_bytes *bytes = nx_bytes_new(blob->size);
     if (!bytes)
         return nx_fail_errno(err, "%s", options->name);
-    if (nx_pread_full(options->fd, bytes->data, blob->size, blob->offset, options->name, err) < 0)
+    if (nx_parts_read(options->parts, bytes->data, blob->size, blob->offset, err) < 0)
         return -1;
     nx_report_add(options->report, &options->report->stats.requests, 1);
     nx_report_add(options->report, &options->report->stats.bytes, blob->size);
+    uint64_t within;
+    char until[NX_VOLUME_UNTIL];
+    const char *file = nx_parts_where(options->parts, blob->offset, &within);
     if (nx_chunk_verify(bytes->data, blob->size, &blob->digest, err) < 0)
-        return nx_fail_while(err, "%s: damaged: %s at offset %" PRIu64, options->name,
-                             blob->page ? "index page" : "chunk", blob->offset);
+        return nx_fail_while(
+            err, "%s: damaged: %s at offset %" PRIu64 "%s", file,
+            blob->page ? "index page" : "chunk", within,
+            nx_volumes_until(&options->parts->volumes, blob->offset, blob->size, until));
     count_fetched(blobs, blob);
     if (blob->page)
         nx_memo_put(blobs->pages, &blob->digest, bytes);
@@ -181,7 +185,7 @@ static int get_from_network(struct nx_blobs *blobs, const struct nx_blob *blob,
 static int get_from_afar(struct nx_blobs *blobs, const struct nx_blob *blob,
                          struct nx_bytes **ret_bytes, struct nx_error *err)
 {
-    if (blobs->options.fd >= 0)
+    if (blobs->options.parts)
         return get_from_file(blobs, blob, ret_bytes, err);
     if (blobs->flights)
         return get_from_network(blobs, blob, ret_bytes, err);
@@ -218,7 +222,7 @@ bool nx_blobs_has(struct nx_blobs *blobs, const struct nx_blob *blob)
 
 bool nx_blobs_is_near(const struct nx_blobs *blobs, const struct nx_blob *blob)
 {
-    return blobs->options.fd >= 0 || is_in_front(blobs, blob);
+    return blobs->options.parts || is_in_front(blobs, blob);
 }
 
 bool nx_blobs_is_coming(struct nx_blobs *blobs, const struct nx_blob *blob)
@@ -268,7 +272,7 @@ int nx_blobs_new(const struct nx_blobs_options *options, struct nx_blobs **ret_b
         return nx_fail_errno(err, "blobs");
     blobs->options = *options;
     if (nx_memo_new(PAGES_MEMORY, &blobs->pages, err) < 0 ||
-        nx_memo_new(options->cache || options->fd >= 0 ? CHUNKS_MEMORY : NX_BLOBS_UNCACHED_MAX,
+        nx_memo_new(options->cache || options->parts ? CHUNKS_MEMORY : NX_BLOBS_UNCACHED_MAX,
                     &blobs->chunks, err) < 0)
         return -1;
     if (options->transport && nx_flights_new(options->transport, options->report, landed, is_busy,

@@ -15,6 +15,7 @@
 #include "fetch/cache.h"
 #include "fetch/report.h"
 #include "fetch/transport.h"
+#include "formats/parts.h"
 
 #define NX_BLOBS_REQUEST_MAX  (1u << 20)  /* bytes of one range that somebody waits for */
 #define NX_BLOBS_UNCACHED_MAX (64u << 20) /* bytes of fetched chunks in memory, without a cache */
@@ -31,7 +32,7 @@ struct nx_blob {
 struct nx_blobs;
 
 struct nx_blobs_options {
-    int fd;                         /* the local package, or -1 */
+    const struct nx_parts *parts;   /* the local package, settled before the first get; or NULL */
     const char *name;               /* of the package, for messages */
     struct nx_transport *transport; /* or NULL: local, or offline */
     struct nx_cache *cache;         /* or NULL */

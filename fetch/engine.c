@@ -52,7 +52,7 @@ struct engine {
     int end_fd; /* eventfd: the session has ended, and the engine with it */
     char name[512];
     struct nx_report report;
-    int package_fd; /* the local package, or -1 */
+    struct nx_parts package; /* the local one; no files: on the web */
     struct nx_cache *cache;
     struct nx_transport *transport;
     struct nx_blobs *blobs;
@@ -104,11 +104,16 @@ static bool wants_boot_set(const struct engine *engine)
            !engine->config->no_fuse_fetch_all;
 }
 
+static const struct nx_parts *local_package(const struct engine *engine)
+{
+    return engine->config->path ? &engine->package : NULL;
+}
+
 static struct nx_state_sources state_sources(const struct engine *engine)
 {
     return (struct nx_state_sources){ .manifest = engine->opened.head->manifest,
                                       .front = &engine->opened.front,
-                                      .fd = engine->package_fd,
+                                      .parts = local_package(engine),
                                       .name = engine->name,
                                       .cache = engine->cache,
                                       .transport = engine->transport };
@@ -299,7 +304,7 @@ static int serve(struct engine *engine, struct nx_error *err)
 static int run_session(struct engine *engine, struct nx_error *err)
 {
     struct nx_opening opening = { .config = engine->config,
-                                  .fd = engine->package_fd,
+                                  .parts = engine->config->path ? &engine->package : NULL,
                                   .name = engine->name,
                                   .transport = engine->transport,
                                   .cache = engine->cache,
@@ -422,11 +427,7 @@ static int open_cache(struct engine *engine, struct nx_error *err)
 static int open_source(struct engine *engine, struct nx_error *err)
 {
     const struct nx_engine_config *config = engine->config;
-    if (config->path) {
-        engine->package_fd = open(config->path, O_RDONLY | O_CLOEXEC);
-        return engine->package_fd >= 0 ? 0 : nx_fail_errno(err, "%s", config->path);
-    }
-    if (config->offline)
+    if (config->path || config->offline)
         return 0;
     unsigned tries = config->http.tries ? config->http.tries : config->pull ? TRIES_PULL : TRIES;
     curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -443,7 +444,7 @@ static int set_up(struct engine *engine, struct nx_error *err)
         return -1;
     if (open_source(engine, err) < 0 || open_cache(engine, err) < 0)
         return -1;
-    struct nx_blobs_options options = { .fd = engine->package_fd,
+    struct nx_blobs_options options = { .parts = local_package(engine),
                                         .name = engine->name,
                                         .transport = engine->transport,
                                         .cache = engine->cache,
@@ -475,6 +476,7 @@ static void tear_down(struct engine *engine)
     nx_cache_close(engine->cache);
     nx_transport_free(engine->transport);
     nx_opened_release(&engine->opened);
+    nx_parts_release(&engine->package);
     nx_report_release(&engine->report);
 }
 
@@ -516,16 +518,19 @@ static void confine(struct engine *engine)
 
 static int engine_main(const struct nx_engine_config *config, int channel)
 {
-    struct engine engine = { .config = config, .channel = channel, .package_fd = -1 };
+    struct engine engine = { .config = config, .channel = channel, .package = NX_PARTS_INIT };
     struct nx_error err = NX_ERROR_INIT;
     pthread_mutex_init(&engine.lock, NULL);
     pthread_cond_init(&engine.cond, NULL);
     limit_memory();
     nx_report_init(&engine.report, channel);
+    /* Before it may open no more: which volumes there are, if any, it does not know yet. */
+    if (config->path)
+        nx_parts_open(&engine.package, config->path, O_RDONLY, &err);
     confine(&engine);
     set_name(&engine);
     engine.end_fd = eventfd(0, EFD_CLOEXEC);
-    if (engine.end_fd < 0)
+    if (err.code == NX_OK && engine.end_fd < 0)
         nx_fail_errno(&err, "engine");
     if (err.code != NX_OK || set_up(&engine, &err) < 0) {
         nx_report_send(&engine.report, NX_MSG_FAILED, &err, sizeof(err));

@@ -2,7 +2,7 @@
 /* The engine: the process that handles all bytes from outside.  It fetches, verifies, caches
  * and serves a package's images through FUSE.  The launcher starts it, asks the user whether
  * to trust what it found, and tells it to go on.  It never executes programs, and opens no
- * files but the cache and the local package.
+ * files but the cache and the local package with its volumes.
  */
 #ifndef NX_FETCH_ENGINE_H
 #define NX_FETCH_ENGINE_H

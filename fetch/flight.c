@@ -534,13 +534,16 @@ int nx_flights_wait_below(struct nx_flights *flights, uint64_t bytes, struct nx_
 static void describe_wrong(struct nx_flights *flights, const struct nx_blob *blob, unsigned mirror,
                            struct nx_error *ret_err)
 {
-    char url[512];
+    char url[512], until[NX_VOLUME_UNTIL];
+    uint64_t within;
+    nx_transport_where(flights->transport, mirror, blob->offset, url, &within);
     nx_fail(
         ret_err, NX_ERR_FORMAT,
         "%s: the %s at offset %" PRIu64
-        " has not the bytes that the author signed: the file there is damaged or another version",
-        nx_http_display_url(nx_transport_url(flights->transport, mirror), url),
-        blob->page ? "index page" : "chunk", blob->offset);
+        "%s has not the bytes that the author signed: the file there is damaged or another version",
+        url, blob->page ? "index page" : "chunk", within,
+        nx_volumes_until(nx_transport_volumes(flights->transport), blob->offset, blob->size,
+                         until));
 }
 
 /* Wrong bytes: ask the next mirror for this one blob, or give up. */

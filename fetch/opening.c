@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* ---- the cache ------------------------------------------------------------- */
 
@@ -118,16 +117,19 @@ static int revalidate(const struct nx_opening *opening, struct nx_opened *opened
     return nx_buffer_add(&opened->front, now.data, now.len, err);
 }
 
-static int check_total(const struct nx_opening *opening, const struct nx_opened *opened,
-                       uint64_t total, struct nx_error *err)
+static int check_total(const struct nx_opening *opening, struct nx_opened *opened, uint64_t total,
+                       struct nx_error *err)
 {
-    uint64_t end = nx_manifest_end(opened->head->manifest);
-    if (total < end)
+    const struct nx_manifest *manifest = opened->head->manifest;
+    uint64_t least = nx_manifest_least(manifest, total);
+    if (total < least)
         return nx_fail(err, NX_ERR_FORMAT,
                        "%s: truncated: the file has %" PRIu64 " bytes of at least %" PRIu64
                        "; it must be copied to the server again",
-                       opened->name, total, end);
-    nx_report_set(opening->report, &opening->report->stats.package_bytes, total);
+                       opened->name, total, least);
+    opened->cut = nx_manifest_is_cut(manifest, total);
+    nx_report_set(opening->report, &opening->report->stats.package_bytes,
+                  opened->cut ? nx_manifest_end(manifest) : total);
     return 0;
 }
 
@@ -141,6 +143,7 @@ static int open_web(const struct nx_opening *opening, struct nx_opened *opened,
         if (r < 0 && why.code == NX_ERR_NETWORK) {
             nx_report_text(opening->report, NX_MSG_NOTICE,
                            "%s: going on with the version in the cache", why.msg);
+            opened->cut = opened->head->manifest->volumes.count > 0; /* most likely */
             return 0;
         }
         if (r < 0 && err)
@@ -173,13 +176,12 @@ static int open_offline(const struct nx_opening *opening, struct nx_opened *open
 static int open_file(const struct nx_opening *opening, struct nx_opened *opened,
                      struct nx_error *err)
 {
-    struct stat st;
-    if (nx_head_read(opening->fd, opened->name, &opened->head, err) < 0)
+    if (nx_head_read(nx_parts_fd(opening->parts), opened->name, &opened->head, err) < 0 ||
+        nx_parts_settle(opening->parts, opened->head->manifest, err) < 0)
         return -1;
-    if (fstat(opening->fd, &st) < 0)
-        return nx_fail_errno(err, "%s", opened->name);
     nx_report_mark(opening->report, &opening->report->stats.first_byte);
-    return check_total(opening, opened, (uint64_t)st.st_size, err);
+    nx_report_set(opening->report, &opening->report->stats.package_bytes, opening->parts->size);
+    return 0;
 }
 
 static int check_pin(const struct nx_opening *opening, const struct nx_opened *opened,
@@ -201,7 +203,7 @@ static int open_copy(const struct nx_opening *opening, struct nx_opened *opened,
                      struct nx_error *err)
 {
     int (*open_it)(const struct nx_opening *, struct nx_opened *, struct nx_error *) =
-        opening->fd >= 0     ? open_file
+        opening->parts       ? open_file
         : opening->transport ? open_web
                              : open_offline;
     return open_it(opening, opened, err) < 0 ? -1 : check_pin(opening, opened, err);
@@ -214,6 +216,19 @@ static void leave_mirror(const struct nx_opening *opening, struct nx_opened *ope
     nx_report_text(opening->report, NX_MSG_NOTICE, "%s: going on with another mirror", why->msg);
     nx_transport_leave(opening->transport, opened->mirror);
     forget(opened);
+}
+
+/* What it must find from now on. */
+static int set_transport(const struct nx_opening *opening, const struct nx_opened *opened,
+                         struct nx_error *err)
+{
+    const struct nx_manifest *manifest = opened->head->manifest;
+    if (!opening->transport)
+        return 0;
+    if (opened->cut)
+        return nx_transport_set_volumes(opening->transport, &manifest->volumes, err);
+    nx_transport_set_minimum(opening->transport, nx_manifest_end(manifest));
+    return 0;
 }
 
 int nx_opening_run(const struct nx_opening *opening, struct nx_opened *ret_opened,
@@ -229,8 +244,8 @@ int nx_opening_run(const struct nx_opening *opening, struct nx_opened *ret_opene
             return nx_fail(err, why.code, "%s", why.msg);
         leave_mirror(opening, ret_opened, &why);
     }
-    if (opening->transport)
-        nx_transport_set_minimum(opening->transport, nx_manifest_end(ret_opened->head->manifest));
+    if (set_transport(opening, ret_opened, err) < 0)
+        return -1;
     nx_report_mark(opening->report, &opening->report->stats.manifest_verified);
     return 0;
 }

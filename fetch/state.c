@@ -45,7 +45,7 @@ static struct nx_bytes *from_file(const struct nx_state_sources *sources, struct
         nx_fail_errno(err, "%s: its device state", sources->name);
         return NULL;
     }
-    if (nx_pread_full(sources->fd, bytes->data, span->size, span->offset, sources->name, err) < 0 ||
+    if (nx_parts_read(sources->parts, bytes->data, span->size, span->offset, err) < 0 ||
         check(sources, bytes->data, err) < 0)
         return NULL;
     return NX_STEAL(bytes);
@@ -78,7 +78,7 @@ static struct nx_bytes *find(const struct nx_state_sources *sources, enum nx_pri
     struct nx_bytes *bytes = sources->cache ? nx_cache_get(sources->cache, digest) : NULL;
     if (bytes)
         return bytes;
-    bytes = sources->fd >= 0 ? from_file(sources, err) : from_front(sources, err);
+    bytes = sources->parts ? from_file(sources, err) : from_front(sources, err);
     if (!bytes && sources->transport)
         bytes = from_network(sources, priority, err);
     if (bytes && sources->cache) /* that it cannot take it is said when it gets chunks */

@@ -9,11 +9,12 @@
 #include "fetch/cache.h"
 #include "fetch/transport.h"
 #include "formats/manifest.h"
+#include "formats/parts.h"
 
 struct nx_state_sources {
     const struct nx_manifest *manifest; /* of a suspended machine */
     const struct nx_buffer *front;      /* the package's first bytes, as far as they are here */
-    int fd;                             /* the local package, or -1 */
+    const struct nx_parts *parts;       /* the local package, or NULL */
     const char *name;                   /* of the package */
     struct nx_cache *cache;             /* or NULL */
     struct nx_transport *transport;     /* or NULL */

@@ -5,6 +5,7 @@
  */
 #include "fetch/transport.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -26,17 +27,24 @@
 
 TAILQ_HEAD(transfer_list, nx_transfer);
 
-struct mirror {
+/* A file of a mirror's: the package, its head, or a volume. */
+struct remote {
     char *url;
     char etag[256];     /* the first strong one seen, "" if none */
     bool etag_unstable; /* it has changed once: the digests alone decide now */
+    bool refused;       /* under lock: a volume that could not be had when it was asked for last */
+};
+
+struct mirror {
+    struct remote *files;
 };
 
 struct nx_transport {
     const struct nx_http_options *options;
     struct nx_report *report;
-    struct mirror *mirrors; /* network thread, but for url */
+    struct mirror *mirrors; /* network thread, but for url and refused */
     unsigned n_mirrors;
+    struct nx_volumes volumes; /* count 0: each mirror has one file */
     unsigned tries;
     CURLM *multi;              /* network thread, but for curl_multi_wakeup() */
     CURL *idle[TRANSFERS_MAX]; /* network thread */
@@ -53,6 +61,19 @@ struct nx_transport {
     bool patient;                               /* under lock */
     bool stopping;                              /* under lock */
 };
+
+static struct remote *remote_of(const struct nx_transport *transport,
+                                const struct nx_transfer *transfer)
+{
+    return &transport->mirrors[transfer->mirror].files[transfer->file];
+}
+
+/* Where the first byte is that is still to be asked for. */
+static struct nx_place place_of(const struct nx_transport *transport,
+                                const struct nx_transfer *transfer)
+{
+    return nx_volumes_place(&transport->volumes, transfer->offset + transfer->http.kept);
+}
 
 /* ---- telling the user ------------------------------------------------------ */
 
@@ -171,11 +192,14 @@ static void bound_slowness(struct nx_transport *transport, const struct nx_trans
 static int start_with(struct nx_transport *transport, struct nx_transfer *transfer, CURL *easy,
                       struct nx_error *err)
 {
-    const struct mirror *mirror = &transport->mirrors[transfer->mirror];
+    const struct remote *remote = remote_of(transport, transfer);
+    const struct nx_place place = place_of(transport, transfer);
     struct nx_http_request *http = &transfer->http;
-    snprintf(transfer->etag, sizeof(transfer->etag), "%s", mirror->etag);
-    http->offset = transfer->offset;
-    http->length = transfer->length;
+    snprintf(transfer->etag, sizeof(transfer->etag), "%s", remote->etag);
+    http->offset = place.offset;
+    http->length = transfer->length - http->kept;
+    if (http->length > place.left)
+        http->length = place.left;
     http->may_be_short = transfer->may_be_short;
     http->if_range_etag = transfer->etag[0] ? transfer->etag : NULL;
     http->body.max = transfer->length;
@@ -183,12 +207,12 @@ static int start_with(struct nx_transport *transport, struct nx_transfer *transf
     http->opaque = transfer;
     transfer->started = nx_now_ms();
     transfer->held = false;
-    if (nx_http_prepare(easy, mirror->url, transport->options, http, err) < 0)
+    if (nx_http_prepare(easy, remote->url, transport->options, http, err) < 0)
         return -1;
     bound_slowness(transport, transfer, easy);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     if (curl_multi_add_handle(transport->multi, easy) != CURLM_OK)
-        return nx_fail(err, NX_ERR_SYSTEM, "%s: curl does not take the transfer", mirror->url);
+        return nx_fail(err, NX_ERR_SYSTEM, "%s: curl does not take the transfer", remote->url);
     transfer->easy = easy;
     return 0;
 }
@@ -202,8 +226,7 @@ static void start(struct nx_transport *transport, struct nx_transfer *transfer)
     if (easy && start_with(transport, transfer, easy, &err) == 0)
         return;
     if (!easy)
-        nx_fail(&err, NX_ERR_SYSTEM, "%s: curl cannot start",
-                transport->mirrors[transfer->mirror].url);
+        nx_fail(&err, NX_ERR_SYSTEM, "%s: curl cannot start", remote_of(transport, transfer)->url);
     give_handle(transport, easy);
     failed(transport, transfer, &err);
 }
@@ -244,22 +267,44 @@ static void leave(struct nx_transport *transport, unsigned mirror) /* under lock
         transport->preferred = (mirror + 1) % transport->n_mirrors;
 }
 
+/* The first mirror from this one on that has not refused the file; this one if all have.  Under lock. */
+static unsigned choose_mirror(const struct nx_transport *transport, unsigned first, unsigned file)
+{
+    for (unsigned i = 0; i < transport->n_mirrors; i++) {
+        unsigned mirror = (first + i) % transport->n_mirrors;
+        if (!transport->mirrors[mirror].files[file].refused)
+            return mirror;
+    }
+    return first;
+}
+
+/* A mirror without one of the volumes may well have the others.  Under lock. */
+static void leave_for(struct nx_transport *transport, struct nx_transfer *transfer, bool refused)
+{
+    unsigned mirror = transfer->mirror;
+    if (refused && transfer->file > 0)
+        remote_of(transport, transfer)->refused = true;
+    else
+        leave(transport, mirror);
+    transfer->mirror =
+        choose_mirror(transport, (mirror + 1) % transport->n_mirrors, transfer->file);
+}
+
 /* Milliseconds until the next try, or -1: give up. */
 static int64_t next_try(struct nx_transport *transport, struct nx_transfer *transfer,
                         const struct nx_error *err, bool *ret_demand)
 {
+    bool refused = err->code == NX_ERR_SERVER;
     pthread_mutex_lock(&transport->lock);
     bool readahead = transfer->priority == NX_PRIORITY_READAHEAD;
     *ret_demand = transfer->priority == NX_PRIORITY_DEMAND;
     bool patient = transport->patient && !readahead;
-    leave(transport, transfer->mirror);
+    leave_for(transport, transfer, refused);
     pthread_mutex_unlock(&transport->lock);
     unsigned n = transport->n_mirrors;
     int64_t longest = *ret_demand && !transfer->http.retry_after ? DEMAND_RETRY_MS : INT64_MAX;
-    transfer->mirror = (transfer->mirror + 1) % n;
     if (transfer->http.taken > 0)
         transfer->failures = transfer->refusals = 0;
-    bool refused = err->code == NX_ERR_SERVER;
     transfer->refusals =
         refused ? transfer->refusals + 1 : 0;  /* all mirrors must refuse in a row */
     unsigned round = transfer->failures++ / n; /* back-off when all mirrors have had their turn */
@@ -288,27 +333,56 @@ static void failed(struct nx_transport *transport, struct nx_transfer *transfer,
     queue_again(transport, transfer, delay);
 }
 
-/* A 206 whose file is too short is from a wrong copy. */
+/* A 206 whose file is too short is from a wrong copy; so is a volume that is too long.  (A mirror may have the whole
+ * package where others have the head.)
+ */
 static int check_copy(struct nx_transport *transport, const struct nx_transfer *transfer,
                       struct nx_error *err)
 {
+    uint64_t total = transfer->http.total, most = UINT64_MAX;
     pthread_mutex_lock(&transport->lock);
     uint64_t minimum = transport->minimum;
     pthread_mutex_unlock(&transport->lock);
-    if (transfer->http.total >= minimum)
+    if (transport->volumes.count)
+        nx_volumes_bounds(&transport->volumes, transfer->file, &minimum, &most);
+    bool too_long = transfer->file > 0 && total > most;
+    if (total >= minimum && !too_long)
         return 0;
     char url[512];
+    nx_http_display_url(remote_of(transport, transfer)->url, url);
+    if (too_long)
+        return nx_fail(err, NX_ERR_SERVER,
+                       "%s: a volume of another package, or of another version: the server has "
+                       "%" PRIu64 " bytes, at most %" PRIu64 " are its own",
+                       url, total, most);
     return nx_fail(err, NX_ERR_SERVER,
-                   "%s: truncated: the server has %" PRIu64 " bytes of at least %" PRIu64,
-                   nx_http_display_url(transport->mirrors[transfer->mirror].url, url),
-                   transfer->http.total, minimum);
+                   "%s: truncated: the server has %" PRIu64 " bytes of at least %" PRIu64, url,
+                   total, minimum);
 }
 
-static void learn_etag(struct nx_transport *transport, const struct nx_transfer *transfer)
+/* Say what is behind a refusal.  Volumes are easily forgotten by who copies a package to a server, and what is truncated
+ * has another range.
+ */
+static void explain(struct nx_transport *transport, const struct nx_transfer *transfer,
+                    struct nx_error *err)
 {
-    struct mirror *mirror = &transport->mirrors[transfer->mirror];
-    if (!mirror->etag_unstable && !mirror->etag[0])
-        snprintf(mirror->etag, sizeof(mirror->etag), "%s", transfer->http.etag);
+    const struct nx_error why = *err;
+    long status = transfer->http.status;
+    if (err->code == NX_ERR_SERVER && status == 206 && transfer->http.total > 0)
+        check_copy(transport, transfer, err);
+    else if (transfer->file > 0 && (status == 404 || status == 410))
+        nx_fail(err, why.code, "%s: volume %u of the package's %u must be copied there, too",
+                why.msg, transfer->file, transport->volumes.count);
+}
+
+static void learn_from(struct nx_transport *transport, const struct nx_transfer *transfer)
+{
+    struct remote *remote = remote_of(transport, transfer);
+    if (!remote->etag_unstable && !remote->etag[0])
+        snprintf(remote->etag, sizeof(remote->etag), "%s", transfer->http.etag);
+    pthread_mutex_lock(&transport->lock);
+    remote->refused = false;
+    pthread_mutex_unlock(&transport->lock);
 }
 
 /* The file is another one now, or the mirror's hosts disagree about ETags (Apache's old default names
@@ -317,14 +391,33 @@ static void learn_etag(struct nx_transport *transport, const struct nx_transfer 
 static bool etag_has_changed(struct nx_transport *transport, struct nx_transfer *transfer,
                              const struct nx_error *err)
 {
-    struct mirror *mirror = &transport->mirrors[transfer->mirror];
+    struct remote *remote = remote_of(transport, transfer);
     if (!transfer->http.changed)
         return false;
-    if (!mirror->etag_unstable)
+    if (!remote->etag_unstable)
         nx_report_text(transport->report, NX_MSG_NOTICE, "%s", err->msg);
-    mirror->etag_unstable = true;
-    mirror->etag[0] = '\0';
+    remote->etag_unstable = true;
+    remote->etag[0] = '\0';
     return true;
+}
+
+/* The next of the files that an inactive transfer reaches over: what has come so far stays before it. */
+static void go_on(struct nx_transport *transport, struct nx_transfer *transfer)
+{
+    transfer->http.kept = transfer->http.body.len;
+    transfer->failures = transfer->refusals = 0;
+    pthread_mutex_lock(&transport->lock);
+    transfer->file = place_of(transport, transfer).file;
+    transfer->mirror = choose_mirror(transport, transfer->mirror, transfer->file);
+    transfer->due = 0;
+    transfer->state = NX_TRANSFER_QUEUED;
+    TAILQ_INSERT_HEAD(&transport->queues[transfer->priority], transfer, link);
+    pthread_mutex_unlock(&transport->lock);
+}
+
+static bool has_all(const struct nx_transfer *transfer)
+{
+    return transfer->may_be_short || transfer->http.body.len == transfer->length;
 }
 
 static void completed(struct nx_transport *transport, CURL *easy, CURLcode code)
@@ -332,21 +425,25 @@ static void completed(struct nx_transport *transport, CURL *easy, CURLcode code)
     struct nx_transfer *transfer;
     struct nx_error err = NX_ERROR_INIT;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
-    int r =
-        nx_http_finish(easy, transport->mirrors[transfer->mirror].url, code, &transfer->http, &err);
+    int r = nx_http_finish(easy, remote_of(transport, transfer)->url, code, &transfer->http, &err);
     curl_multi_remove_handle(transport->multi, easy);
     give_handle(transport, easy);
     transfer->easy = NULL;
-    uint64_t came = transfer->http.taken + transfer->http.body.len;
+    uint64_t came = transfer->http.taken + transfer->http.body.len - transfer->http.kept;
     nx_report_add(transport->report, &transport->report->stats.bytes, came);
     if (came > 0)
         nx_report_mark(transport->report, &transport->report->stats.first_byte);
     if (r == 0)
         r = check_copy(transport, transfer, &err);
+    else
+        explain(transport, transfer, &err);
     if (r == 0) {
-        learn_etag(transport, transfer);
+        learn_from(transport, transfer);
         deactivate(transport, transfer);
-        finish(transport, transfer, NULL);
+        if (has_all(transfer))
+            finish(transport, transfer, NULL);
+        else
+            go_on(transport, transfer);
     } else if (etag_has_changed(transport, transfer, &err)) {
         deactivate(transport, transfer);
         queue_again(transport, transfer, 0);
@@ -454,9 +551,11 @@ void nx_transport_submit(struct nx_transport *transport, struct nx_transfer *tra
     transfer->waits = false;
     pthread_mutex_lock(&transport->lock);
     bool stopping = transport->stopping;
+    transfer->file = place_of(transport, transfer).file;
     transfer->mirror = transport->preferred;
     if (transfer->avoided == transfer->mirror + 1)
         transfer->mirror = transfer->avoided % transport->n_mirrors;
+    transfer->mirror = choose_mirror(transport, transfer->mirror, transfer->file);
     if (!stopping) {
         transfer->due = nx_now_ms() + transfer->delay_ms;
         transfer->state = NX_TRANSFER_QUEUED;
@@ -578,10 +677,10 @@ static int copy_urls(struct nx_transport *transport, char *const *urls, unsigned
     transport->mirrors = calloc(n_urls, sizeof(*transport->mirrors));
     if (!transport->mirrors)
         return nx_fail_errno(err, "mirrors");
+    transport->n_mirrors = n_urls;
     for (unsigned i = 0; i < n_urls; i++) {
-        transport->mirrors[i].url = strdup(urls[i]);
-        transport->n_mirrors = i + 1;
-        if (!transport->mirrors[i].url)
+        struct remote *file = transport->mirrors[i].files = calloc(1, sizeof(*file));
+        if (!file || !(file->url = strdup(urls[i])))
             return nx_fail_errno(err, "mirrors");
     }
     return 0;
@@ -632,6 +731,20 @@ void nx_transport_stop(struct nx_transport *transport)
     cancel_all(transport);
 }
 
+static void free_files(struct remote *files, unsigned n_volumes)
+{
+    for (unsigned i = 0; files && i <= n_volumes; i++)
+        free(files[i].url);
+    free(files);
+}
+
+static void free_mirrors(struct mirror *mirrors, unsigned n, unsigned n_volumes)
+{
+    for (unsigned i = 0; mirrors && i < n; i++)
+        free_files(mirrors[i].files, n_volumes);
+    free(mirrors);
+}
+
 void nx_transport_free(struct nx_transport *transport)
 {
     if (!transport)
@@ -641,9 +754,7 @@ void nx_transport_free(struct nx_transport *transport)
         curl_easy_cleanup(transport->idle[--transport->n_idle]);
     if (transport->multi)
         curl_multi_cleanup(transport->multi);
-    for (unsigned i = 0; i < transport->n_mirrors; i++)
-        free(transport->mirrors[i].url);
-    free(transport->mirrors);
+    free_mirrors(transport->mirrors, transport->n_mirrors, transport->volumes.count);
     pthread_mutex_destroy(&transport->lock);
     free(transport);
 }
@@ -677,6 +788,50 @@ void nx_transport_set_minimum(struct nx_transport *transport, uint64_t bytes)
     pthread_mutex_unlock(&transport->lock);
 }
 
+/* A mirror's files: the one that is known, and its volumes; NULL, and what was there stays. */
+static struct remote *add_volumes(const struct remote *head, unsigned n_volumes,
+                                  struct nx_error *err)
+{
+    char suffix[NX_VOLUME_SUFFIX];
+    struct remote *files = calloc(n_volumes + 1, sizeof(*files));
+    if (!files) {
+        nx_fail_errno(err, "volumes");
+        return NULL;
+    }
+    files[0] = *head;
+    files[0].url = NULL;
+    for (unsigned i = 0; i <= n_volumes; i++) {
+        if (nx_http_extend_path(head->url, nx_volume_suffix(i, suffix), &files[i].url, err) < 0) {
+            free_files(files, n_volumes);
+            return NULL;
+        }
+    }
+    return files;
+}
+
+int nx_transport_set_volumes(struct nx_transport *transport, const struct nx_volumes *volumes,
+                             struct nx_error *err)
+{
+    unsigned n = 0;
+    assert(transport->volumes.count == 0);
+    struct mirror *mirrors = calloc(transport->n_mirrors, sizeof(*mirrors));
+    if (!mirrors)
+        return nx_fail_errno(err, "volumes");
+    while (n < transport->n_mirrors &&
+           (mirrors[n].files = add_volumes(transport->mirrors[n].files, volumes->count, err)))
+        n++;
+    if (n < transport->n_mirrors) {
+        free_mirrors(mirrors, n, volumes->count);
+        return -1;
+    }
+    pthread_mutex_lock(&transport->lock);
+    free_mirrors(transport->mirrors, n, 0);
+    transport->mirrors = mirrors;
+    transport->volumes = *volumes;
+    pthread_mutex_unlock(&transport->lock);
+    return 0;
+}
+
 unsigned nx_transport_mirrors(const struct nx_transport *transport)
 {
     return transport->n_mirrors;
@@ -684,5 +839,18 @@ unsigned nx_transport_mirrors(const struct nx_transport *transport)
 
 const char *nx_transport_url(const struct nx_transport *transport, unsigned mirror)
 {
-    return transport->mirrors[mirror].url;
+    return transport->mirrors[mirror].files[0].url;
+}
+
+const char *nx_transport_where(const struct nx_transport *transport, unsigned mirror,
+                               uint64_t offset, char text[static 512], uint64_t *ret_within)
+{
+    struct nx_place place = nx_volumes_place(&transport->volumes, offset);
+    *ret_within = place.offset;
+    return nx_http_display_url(transport->mirrors[mirror].files[place.file].url, text);
+}
+
+const struct nx_volumes *nx_transport_volumes(const struct nx_transport *transport)
+{
+    return &transport->volumes;
 }

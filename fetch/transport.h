@@ -7,6 +7,9 @@
  * fails - unless the transport is patient, for then a guest waits for these bytes: it goes on
  * trying, slowly, and the user is told.
  *
+ * Of a package that is cut into volumes a range may reach over several files: these are asked for one after the other,
+ * each from whichever mirror has it.
+ *
  * What arrived() has taken of a range is not asked for again: a second try goes on behind it, and what has
  * brought something counts as no failure before it.
  */
@@ -19,6 +22,7 @@
 
 #include "common/http.h"
 #include "fetch/report.h"
+#include "formats/volumes.h"
 
 /* The most urgent first. */
 enum nx_priority {
@@ -43,7 +47,7 @@ struct nx_transfer {
     uint64_t length; /* at least 1 */
     bool may_be_short;
     enum nx_priority priority;
-    unsigned mirror; /* afterwards: which has answered */
+    unsigned mirror; /* afterwards: which has answered (last, if it has taken several) */
     unsigned
         avoided; /* 1 + the mirror that is not to be asked first, for its bytes were wrong; or 0 */
     unsigned delay_ms; /* not before so many milliseconds from now */
@@ -60,6 +64,7 @@ struct nx_transfer {
     /* The transport's own. */
     enum { NX_TRANSFER_IDLE, NX_TRANSFER_QUEUED, NX_TRANSFER_ACTIVE } state;
     TAILQ_ENTRY(nx_transfer) link;
+    unsigned file;     /* that is asked for: 0, or a volume */
     CURL *easy;        /* while it is with curl */
     int64_t due;       /* ms: not before */
     int64_t started;   /* ms: when this try was; network thread */
@@ -105,8 +110,19 @@ void nx_transport_leave(struct nx_transport *transport, unsigned mirror);
 /* The file must have at least so many bytes: a mirror with fewer is refused. */
 void nx_transport_set_minimum(struct nx_transport *transport, uint64_t bytes);
 
+/* The package is cut like this: offsets behind its head are asked for in its volumes, which stand beside it on each
+ * mirror.  Before that it is taken for one file.  No transfer may be on its way.
+ */
+int nx_transport_set_volumes(struct nx_transport *transport, const struct nx_volumes *volumes,
+                             struct nx_error *err);
+
 unsigned nx_transport_mirrors(const struct nx_transport *transport);
 const char *nx_transport_url(const struct nx_transport *transport, unsigned mirror);
+
+/* For messages: the URL of the file that the package's byte at offset is in, and the offset there.  How it is cut. */
+const char *nx_transport_where(const struct nx_transport *transport, unsigned mirror,
+                               uint64_t offset, char text[static 512], uint64_t *ret_within);
+const struct nx_volumes *nx_transport_volumes(const struct nx_transport *transport);
 
 /* Fetch a range and wait for it, in any thread but the network's.  transfer->http is to be released. */
 int nx_transport_fetch(struct nx_transport *transport, struct nx_transfer *transfer,

@@ -54,6 +54,14 @@ static void print_images(const struct nx_manifest *manifest)
     }
 }
 
+static void print_volumes(const struct nx_volumes *volumes)
+{
+    char head[32], size[32];
+    if (volumes->count)
+        printf("%-13s%u of %s, behind a head of %s\n", "volumes:", volumes->count,
+               nx_human_bytes(volumes->size, size), nx_human_bytes(volumes->head, head));
+}
+
 static void print_info(const struct nx_head *head, const struct nx_machine *machine)
 {
     const struct nx_manifest *manifest = head->manifest;
@@ -69,6 +77,7 @@ static void print_info(const struct nx_head *head, const struct nx_machine *mach
     print_text("signer:", head->signer ? nx_key_fingerprint(head->signer, hex) : "none");
     print_text("digest:", nx_digest_hex(&head->manifest_digest, hex));
     print_text("size:", nx_human_bytes(nx_manifest_end(manifest), size));
+    print_volumes(&manifest->volumes);
     print_machine(machine);
     print_start(manifest);
     print_images(manifest);
@@ -95,16 +104,16 @@ static json_t *info_json(const struct nx_session *session, const struct nx_machi
         json_pack("{s:s, s:s, s:i, s:I, s:b, s:i}", "type", machine->machine, "arch", machine->arch,
                   "cpus", (int)machine->cpus, "memory", (json_int_t)machine->memory, "uefi",
                   machine->uefi, "network_cards", (int)machine->n_nics);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s, s:I, s:s, s:s?, s:I, s:b, s:I, s:o, s:o}",
-                     "location", nx_location_name(session->location, name), "name", manifest->name,
-                     "description", manifest->description, "created", manifest->created, "expires",
-                     manifest->expires[0] ? manifest->expires : NULL, "generator",
-                     manifest->generator, "serial", (json_int_t)manifest->serial, "digest",
-                     nx_digest_hex(&head->manifest_digest, digest), "signer",
-                     head->signer ? nx_key_fingerprint(head->signer, signer) : NULL, "size",
-                     (json_int_t)nx_manifest_end(manifest), "suspended", manifest->suspended,
-                     "boot_set", (json_int_t)(manifest->boot_index + manifest->boot_chunks),
-                     "machine", hardware, "images", images);
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s?, s:s, s:I, s:s, s:s?, s:I, s:i, s:b, s:I, s:o, s:o}", "location",
+        nx_location_name(session->location, name), "name", manifest->name, "description",
+        manifest->description, "created", manifest->created, "expires",
+        manifest->expires[0] ? manifest->expires : NULL, "generator", manifest->generator, "serial",
+        (json_int_t)manifest->serial, "digest", nx_digest_hex(&head->manifest_digest, digest),
+        "signer", head->signer ? nx_key_fingerprint(head->signer, signer) : NULL, "size",
+        (json_int_t)nx_manifest_end(manifest), "volumes", (int)manifest->volumes.count, "suspended",
+        manifest->suspended, "boot_set", (json_int_t)(manifest->boot_index + manifest->boot_chunks),
+        "machine", hardware, "images", images);
 }
 
 static int print_json(const struct nx_session *session, const struct nx_machine *machine,

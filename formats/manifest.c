@@ -108,11 +108,20 @@ static int read_boot(const xmlNode *node, struct nx_manifest *m, struct nx_error
     return nx_xml_attr_u64(node, "chunks", m->chunks.size, &m->boot_chunks, err);
 }
 
+static int read_volumes(const xmlNode *node, struct nx_manifest *m, struct nx_error *err)
+{
+    if (nx_xml_attr_u64(node, "head", NX_PACKAGE_MAX, &m->volumes.head, err) < 0)
+        return -1;
+    m->volumes.count = 1; /* or more: check_volumes() */
+    return nx_xml_attr_u64(node, "size", NX_VOLUME_SIZE_MAX, &m->volumes.size, err);
+}
+
 static int read_all(const xmlNode *root, struct nx_manifest *m, struct nx_error *err)
 {
     const xmlNode *domain = nx_xml_child(root, "domain");
     const xmlNode *state = nx_xml_child(root, "device-state");
     const xmlNode *boot = nx_xml_child(root, "boot");
+    const xmlNode *volumes = nx_xml_child(root, "volumes");
     if (read_text(root, "name", m->name, sizeof m->name, err) < 0 ||
         read_text(root, "description", m->description, sizeof m->description, err) < 0 ||
         read_text(root, "created", m->created, sizeof m->created, err) < 0 ||
@@ -124,7 +133,7 @@ static int read_all(const xmlNode *root, struct nx_manifest *m, struct nx_error 
         (state && read_device_state(state, m, err) < 0) ||
         read_span(nx_xml_child(root, "index"), &m->index, err) < 0 ||
         read_span(nx_xml_child(root, "chunks"), &m->chunks, err) < 0 ||
-        (boot && read_boot(boot, m, err) < 0))
+        (boot && read_boot(boot, m, err) < 0) || (volumes && read_volumes(volumes, m, err) < 0))
         return -1;
     for (const xmlNode *node = nx_xml_child(root, "image"); node;
          node = nx_xml_next(node, "image")) {
@@ -205,14 +214,30 @@ static int check_spans(const struct nx_manifest *m, struct nx_error *err)
     return 0;
 }
 
-static int check_version(const xmlDoc *doc, struct nx_error *err)
+/* A reader that does not know volumes must not take the head for a package that was cut off: hence the version. */
+static int check_volumes(struct nx_manifest *m, bool may_have, struct nx_error *err)
+{
+    if (m->volumes.count == 0)
+        return may_have ? nx_fail(err, NX_ERR_FORMAT, "version 2 without volumes") : 0;
+    if (!may_have)
+        return nx_fail(err, NX_ERR_FORMAT, "volumes in version 1");
+    m->volumes.end = nx_manifest_end(m);
+    if (m->volumes.head < m->domain.offset + m->domain.size)
+        return nx_fail(err, NX_ERR_FORMAT, "a head of %" PRIu64 " bytes ends before domain.xml",
+                       m->volumes.head);
+    return nx_volumes_check(&m->volumes, err);
+}
+
+static int check_version(const xmlDoc *doc, bool *ret_cut, struct nx_error *err)
 {
     NX_AUTO_FREE char *version = nx_xml_attr(xmlDocGetRootElement(doc), "version");
-    if (version && strcmp(version, "1") != 0)
-        return nx_fail(err, NX_ERR_FORMAT,
-                       FILE_NAME
-                       ": format version \"%.20s\"; this nxpk reads version 1: get a newer one",
-                       version);
+    *ret_cut = version && strcmp(version, "2") == 0;
+    if (version && strcmp(version, "1") != 0 && !*ret_cut)
+        return nx_fail(
+            err, NX_ERR_FORMAT,
+            FILE_NAME
+            ": format version \"%.20s\"; this nxpk reads versions 1 and 2: get a newer one",
+            version);
     return nx_xml_end(0, FILE_NAME, err);
 }
 
@@ -222,7 +247,8 @@ int nx_manifest_parse(const void *xml, size_t len, struct nx_manifest **ret_mani
     if (len > NX_MANIFEST_MAX)
         return nx_fail(err, NX_ERR_FORMAT, FILE_NAME ": larger than %d bytes", NX_MANIFEST_MAX);
     NX_AUTO_XMLDOC xmlDoc *doc = NULL;
-    if (nx_xml_parse(xml, len, FILE_NAME, &doc, err) < 0 || check_version(doc, err) < 0)
+    bool cut;
+    if (nx_xml_parse(xml, len, FILE_NAME, &doc, err) < 0 || check_version(doc, &cut, err) < 0)
         return -1;
     if (nx_xml_validate(doc, manifest_rng, (size_t)(manifest_rng_end - manifest_rng), FILE_NAME,
                         err) < 0)
@@ -231,7 +257,8 @@ int nx_manifest_parse(const void *xml, size_t len, struct nx_manifest **ret_mani
     if (!m)
         return nx_fail_errno(err, FILE_NAME);
     int ret = read_all(xmlDocGetRootElement(doc), m, err);
-    if (nx_xml_end(ret, "reading", err) < 0 || check_spans(m, err) < 0 || check_images(m, err) < 0)
+    if (nx_xml_end(ret, "reading", err) < 0 || check_spans(m, err) < 0 ||
+        check_images(m, err) < 0 || check_volumes(m, cut, err) < 0)
         return nx_fail_while(err, FILE_NAME);
     *ret_manifest = NX_STEAL(m);
     return 0;
@@ -279,10 +306,14 @@ static int write_members(struct nx_buffer *buf, const struct nx_manifest *m, str
     if (nx_buffer_printf(buf, err, "  <index " SPAN_FORMAT "/>\n  <chunks " SPAN_FORMAT "/>\n",
                          SPAN_ARGS(m->index), SPAN_ARGS(m->chunks)) < 0)
         return -1;
-    if (m->boot_index || m->boot_chunks)
+    if ((m->boot_index || m->boot_chunks) &&
+        nx_buffer_printf(buf, err, "  <boot index=\"%" PRIu64 "\" chunks=\"%" PRIu64 "\"/>\n",
+                         m->boot_index, m->boot_chunks) < 0)
+        return -1;
+    if (m->volumes.count)
         return nx_buffer_printf(buf, err,
-                                "  <boot index=\"%" PRIu64 "\" chunks=\"%" PRIu64 "\"/>\n",
-                                m->boot_index, m->boot_chunks);
+                                "  <volumes head=\"%" PRIu64 "\" size=\"%" PRIu64 "\"/>\n",
+                                m->volumes.head, m->volumes.size);
     return 0;
 }
 
@@ -291,7 +322,7 @@ int nx_manifest_write(const struct nx_manifest *m, struct nx_buffer *buf, struct
     if (nx_buffer_printf(buf, err,
                          "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
                          "<manifest xmlns=\"" NAMESPACE "\" version=\"%d\">\n",
-                         NX_MANIFEST_VERSION) < 0 ||
+                         m->volumes.count ? NX_MANIFEST_VERSION_CUT : NX_MANIFEST_VERSION) < 0 ||
         write_element(buf, "name", m->name, err) < 0 ||
         (m->description[0] && write_element(buf, "description", m->description, err) < 0) ||
         write_element(buf, "created", m->created, err) < 0 ||
@@ -335,6 +366,17 @@ uint32_t nx_image_chunk_bytes(const struct nx_image *image, uint64_t n)
 uint64_t nx_manifest_end(const struct nx_manifest *manifest)
 {
     return manifest->chunks.offset + manifest->chunks.size;
+}
+
+bool nx_manifest_is_cut(const struct nx_manifest *manifest, uint64_t bytes)
+{
+    return manifest->volumes.count && bytes == manifest->volumes.head;
+}
+
+uint64_t nx_manifest_least(const struct nx_manifest *manifest, uint64_t bytes)
+{
+    return manifest->volumes.count && bytes <= manifest->volumes.head ? manifest->volumes.head
+                                                                      : nx_manifest_end(manifest);
 }
 
 void nx_content_start(struct nx_hash *hash, uint64_t size, uint32_t chunk_size)

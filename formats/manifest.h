@@ -11,8 +11,10 @@
 #include "common/buffer.h"
 #include "common/error.h"
 #include "formats/digest.h"
+#include "formats/volumes.h"
 
 #define NX_MANIFEST_VERSION        1
+#define NX_MANIFEST_VERSION_CUT    2                    /* of one that has volumes */
 #define NX_MANIFEST_MAX            (256 * 1024)         /* bytes */
 #define NX_DOMAIN_MAX              (1024 * 1024)        /* bytes of domain.xml */
 #define NX_DEVICE_STATE_MAX        (UINT64_C(1) << 30)  /* bytes once decompressed */
@@ -66,6 +68,8 @@ struct nx_manifest {
     struct nx_span chunks;
     /* The boot set: so many bytes at the front of index and chunks are what a start touches. */
     uint64_t boot_index, boot_chunks;
+    /* How the package is cut, unless it stands in one file nevertheless: nx_manifest_is_cut().  Count 0: not at all. */
+    struct nx_volumes volumes;
 
     struct nx_image images[NX_IMAGES_MAX];
     unsigned n_images;
@@ -101,6 +105,14 @@ const char *nx_image_role_name(enum nx_image_role role);
 
 /* Bytes of the package that must exist for it to be whole (the end of its chunks). */
 uint64_t nx_manifest_end(const struct nx_manifest *manifest);
+
+/* The package's first file has so many bytes: are they the head of one that is cut, whose volumes are files beside it?
+ * (Else it is all of the package, or truncated.)
+ */
+bool nx_manifest_is_cut(const struct nx_manifest *manifest, uint64_t bytes);
+
+/* What that file must have to be whole: at most `bytes` if it is, else what it lacks leads up to there. */
+uint64_t nx_manifest_least(const struct nx_manifest *manifest, uint64_t bytes);
 
 /* Digest of an image's content: start, add each chunk that is not all zero by its
  * number, in ascending order, with the digest of its bytes; finish.

@@ -189,10 +189,11 @@ static int read_head(int fd, const char *name, int wanted, struct nx_head **ret_
         size_t need = 0;
         if (parse(buf.data, buf.len, wanted, &head, &need, err) < 0)
             return nx_fail_while(err, "%s", name);
-        if (head && nx_manifest_end(head->manifest) > file_size)
+        uint64_t least = head ? nx_manifest_least(head->manifest, file_size) : 0;
+        if (file_size < least)
             return nx_fail(err, NX_ERR_FORMAT,
                            "%s: truncated: %" PRIu64 " bytes of at least %" PRIu64, name, file_size,
-                           nx_manifest_end(head->manifest));
+                           least);
         if (head) {
             *ret_head = NX_STEAL(head);
             return 0;
@@ -301,8 +302,20 @@ static int plan_offsets(struct nx_manifest *m, size_t manifest_size, struct nx_e
     return plan_member("chunks", m->chunks.size, &at, &m->chunks.offset, err);
 }
 
+/* least: a head that was planned before is not made smaller. */
+static void plan_volumes(struct nx_manifest *m, uint64_t *least)
+{
+    if (m->volumes.size == 0)
+        return;
+    uint64_t domain_end = m->domain.offset + m->domain.size;
+    nx_volumes_plan(&m->volumes, *least > domain_end ? *least : domain_end, m->chunks.offset,
+                    nx_manifest_end(m));
+    *least = m->volumes.head;
+}
+
 int nx_package_plan(struct nx_manifest *manifest, struct nx_error *err)
 {
+    uint64_t head = 0;
     /* Longer offsets make a longer manifest, which makes larger offsets: sizes only grow, so this ends. */
     for (size_t planned = 0;;) {
         NX_AUTO_BUFFER struct nx_buffer xml = NX_BUFFER_INIT(NX_MANIFEST_MAX);
@@ -313,6 +326,7 @@ int nx_package_plan(struct nx_manifest *manifest, struct nx_error *err)
         planned = xml.len;
         if (plan_offsets(manifest, planned, err) < 0)
             return -1;
+        plan_volumes(manifest, &head);
     }
 }
 
@@ -417,18 +431,16 @@ static int find_kept(const struct nx_buffer *manifest_xml, struct small *small,
 }
 
 /* Where in the file the directory's entries for the front members stand: they begin so. */
-static int find_directory(int fd, const char *name, const uint8_t *entries, size_t len,
+static int find_directory(const struct nx_parts *parts, const uint8_t *entries, size_t len,
                           uint64_t *ret_offset, struct nx_error *err)
 {
-    struct stat st;
-    if (fstat(fd, &st) < 0)
-        return nx_fail_errno(err, "%s", name);
-    uint64_t size = (uint64_t)st.st_size;
+    const char *name = parts->files[0].path;
+    uint64_t size = parts->size;
     size_t tail_len = size < TAIL_MAX ? size : TAIL_MAX;
     NX_AUTO_FREE uint8_t *tail = malloc(tail_len);
     if (!tail)
         return nx_fail_errno(err, "%s", name);
-    if (nx_pread_full(fd, tail, tail_len, size - tail_len, name, err) < 0)
+    if (nx_parts_read(parts, tail, tail_len, size - tail_len, err) < 0)
         return -1;
     const uint8_t *found = memmem(tail, tail_len, entries, len);
     if (!found)
@@ -440,15 +452,16 @@ static int find_directory(int fd, const char *name, const uint8_t *entries, size
 }
 
 /* Does the package open as libarchive would write it here, and the next member stand where it then would? */
-static int check_front(int fd, const char *name, const struct nx_manifest *manifest,
+static int check_front(const struct nx_parts *parts, const struct nx_manifest *manifest,
                        const struct small *small, struct nx_error *err)
 {
+    const char *name = parts->files[0].path;
     NX_AUTO_FREE uint8_t *have = malloc(small->front_kept);
     uint64_t at = small->front, domain;
     if (!have)
         return nx_fail_errno(err, "%s", name);
     if (plan_member("domain.xml", manifest->domain.size, &at, &domain, err) < 0 ||
-        nx_pread_full(fd, have, small->front_kept, 0, name, err) < 0)
+        nx_parts_read(parts, have, small->front_kept, 0, err) < 0)
         return -1;
     if (memcmp(have, small->archive.data, small->front_kept) != 0 ||
         domain != manifest->domain.offset)
@@ -458,17 +471,16 @@ static int check_front(int fd, const char *name, const struct nx_manifest *manif
 }
 
 /* Write what stands behind the kept bytes of a part of small, which begins at offset. */
-static int write_sealed(int fd, const char *name, const uint8_t *part, size_t kept, size_t len,
+static int write_sealed(const struct nx_parts *parts, const uint8_t *part, size_t kept, size_t len,
                         uint64_t offset, struct nx_error *err)
 {
-    if (nx_pwrite_full(fd, part + kept, len - kept, offset + kept, name, err) < 0)
-        return -1;
-    return fdatasync(fd) < 0 ? nx_fail_errno(err, "%s: fsync", name) : 0;
+    return nx_parts_write_through(parts, part + kept, len - kept, offset + kept, err);
 }
 
-static int seal(int fd, const char *name, const struct nx_head *head, const struct nx_key *key,
+static int seal(const struct nx_parts *parts, const struct nx_head *head, const struct nx_key *key,
                 struct small *small, struct nx_error *err)
 {
+    const char *name = parts->files[0].path;
     uint8_t signature[NX_SIGNATURE_SIZE];
     char pem[NX_PUBLIC_PEM_SIZE + 1];
     uint64_t directory = 0;
@@ -478,23 +490,25 @@ static int seal(int fd, const char *name, const struct nx_head *head, const stru
         find_kept(&head->manifest_xml, small, err) < 0)
         return nx_fail_while(err, "%s", name);
     const uint8_t *front = small->archive.data, *entries = front + small->front;
-    if (check_front(fd, name, head->manifest, small, err) < 0 ||
-        find_directory(fd, name, entries, small->entries_kept, &directory, err) < 0)
+    if (check_front(parts, head->manifest, small, err) < 0 ||
+        find_directory(parts, entries, small->entries_kept, &directory, err) < 0)
         return -1;
     /* The front first: it is what readers believe; the directory repeats its checksums for unzip. */
-    if (write_sealed(fd, name, front, small->front_kept, small->front, 0, err) < 0)
+    if (write_sealed(parts, front, small->front_kept, small->front, 0, err) < 0)
         return -1;
-    return write_sealed(fd, name, entries, small->entries_kept, small->entries, directory, err);
+    return write_sealed(parts, entries, small->entries_kept, small->entries, directory, err);
 }
 
-int nx_package_sign(int fd, const char *name, const struct nx_key *key, struct nx_error *err)
+int nx_package_sign(struct nx_parts *parts, const struct nx_key *key, struct nx_error *err)
 {
     NX_AUTO_HEAD struct nx_head *head = NULL;
     struct small small = { 0 };
-    if (read_head(fd, name, UP_TO_MANIFEST, &head, err) < 0)
+    if (read_head(nx_parts_fd(parts), parts->files[0].path, UP_TO_MANIFEST, &head, err) < 0)
         return -1;
     assert(head);
-    int ret = seal(fd, name, head, key, &small, err);
+    if (nx_parts_settle(parts, head->manifest, err) < 0)
+        return -1;
+    int ret = seal(parts, head, key, &small, err);
     nx_buffer_release(&small.archive);
     return ret;
 }

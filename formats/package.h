@@ -22,6 +22,7 @@
 #include "common/error.h"
 #include "formats/key.h"
 #include "formats/manifest.h"
+#include "formats/parts.h"
 #include "formats/zip.h"
 
 #define NX_PACKAGE_TYPE "application/x-vmnetx-package"
@@ -51,7 +52,7 @@ struct nx_head {
 int nx_head_parse(const void *data, size_t len, const char *name, struct nx_head **ret_head,
                   size_t *ret_need, struct nx_error *err);
 
-/* The same from an open file. */
+/* The same from an open file, which must be the whole package, or the head of one that is cut into volumes. */
 int nx_head_read(int fd, const char *name, struct nx_head **ret_head, struct nx_error *err);
 
 /* Rebuild a head from its parts as another process sent them; everything is checked again. */
@@ -79,7 +80,8 @@ static inline void nx_auto_head(struct nx_head **head)
 
 /* Fill in the manifest's spans (offsets of domain, device state, index and chunks)
  * from their sizes, so that they are right for the package that nx_package_write_head()
- * begins.  The manifest's own length depends on the offsets and they on it; this settles it.
+ * begins.  The manifest's own length depends on the offsets and they on it; this settles it.  If volumes are wanted
+ * (manifest->volumes.size is not 0), where they begin is settled, too.
  */
 int nx_package_plan(struct nx_manifest *manifest, struct nx_error *err);
 
@@ -91,9 +93,10 @@ int nx_package_write_head(struct nx_zip_writer *zip, const struct nx_manifest *m
                           const void *domain_xml, const struct nx_key *key, struct nx_error *err);
 
 /* Sign a package in place with key, or strip its signature (key NULL): only manifest.sig, signer.pem and their checksums in the
- * file change.  fd is open read-write.  The signature that it has does not matter, nor whether it has a right one: so what a
- * signing that was cut off in the middle has left is put right by the next.
+ * file change (of one that is cut: in its head and its last volume).  parts are open read-write, and get settled.  The
+ * signature that it has does not matter, nor whether it has a right one: so what a signing that was cut off in the middle
+ * has left is put right by the next.
  */
-int nx_package_sign(int fd, const char *name, const struct nx_key *key, struct nx_error *err);
+int nx_package_sign(struct nx_parts *parts, const struct nx_key *key, struct nx_error *err);
 
 #endif

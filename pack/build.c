@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/progress.h"
 #include "pack/author.h"
+#include "pack/cut.h"
 #include "pack/ingest.h"
 #include "pack/layout.h"
 #include "pack/output.h"
@@ -214,6 +215,7 @@ static int describe(struct build *b, struct nx_error *err)
         nx_utc(b->options->expires, m->expires);
     snprintf(m->generator, sizeof m->generator, "nxpack %s", NX_VERSION);
     m->serial = b->options->serial ? b->options->serial : (uint64_t)now;
+    m->volumes.size = b->options->volume_size;
     m->domain.size = domain->xml.len;
     nx_digest_of(domain->xml.data, domain->xml.len, &m->domain_digest);
     return 0;
@@ -364,7 +366,8 @@ static int train(struct build *b, struct nx_error *err)
                      b->options->screenshot ? &b->shot : NULL, err) < 0)
         return -1;
     if (nx_newfile_open(&trained, b->out_path, 0644, err) < 0 ||
-        nx_train_layout(b->out.temp, record, b->options->key, &trained, err) < 0)
+        nx_train_layout(b->out.temp, record, b->options->key, b->options->volume_size, &trained,
+                        err) < 0)
         return -1;
     replace_out(b, &trained);
     return 0;
@@ -389,22 +392,41 @@ static int maybe_train(struct build *b, struct nx_error *err)
 
 /* ---- all together ---- */
 
-static void tell(const struct build *b)
+static void tell(const struct build *b, unsigned n_volumes)
 {
     uint64_t size = 0;
-    char content[32], package[32];
+    char content[32], package[32], volumes[48] = "";
+    if (n_volumes)
+        snprintf(volumes, sizeof volumes, ", %u volume%s beside its head", n_volumes,
+                 n_volumes == 1 ? "" : "s");
+    else if (b->options->volume_size)
+        snprintf(volumes, sizeof volumes, ", which is no larger than a volume");
     for (unsigned i = 0; i < b->manifest->n_images; i++)
         size += b->manifest->images[i].size;
-    nx_log(NX_LOG_NOTICE, "%s: %s in %u image%s packed into %s%s", b->out_path,
+    nx_log(NX_LOG_NOTICE, "%s: %s in %u image%s packed into %s%s%s", b->out_path,
            nx_human_bytes(size, content), b->manifest->n_images,
            b->manifest->n_images == 1 ? "" : "s",
-           nx_human_bytes(nx_manifest_end(b->manifest), package),
+           nx_human_bytes(nx_manifest_end(b->manifest), package), volumes,
            b->options->key ? "" : "; not signed: nxpack sign does that, or -k KEY");
+}
+
+/* Now, and not after hours of compressing. */
+static void warn_of_many_volumes(const struct build *b, uint64_t data)
+{
+    uint64_t size = b->options->volume_size;
+    if (size && data / size >= NX_VOLUMES_MAX)
+        nx_log(NX_LOG_WARNING,
+               "%s: if its %" PRIu64 " MiB do not compress to %" PRIu64
+               " MiB, there will be more than %d volumes, and no package; volumes of %" PRIu64
+               "M are large enough for certain",
+               b->out_path, data >> 20, NX_VOLUMES_MAX * size >> 20, NX_VOLUMES_MAX,
+               (data / NX_VOLUMES_MAX >> 20) + 2);
 }
 
 static int build(struct build *b, struct nx_error *err)
 {
     uint64_t data = 0;
+    unsigned n_volumes = 0;
     if (read_author(b, err) < 0)
         return -1;
     if (b->options->screenshot &&
@@ -423,13 +445,14 @@ static int build(struct build *b, struct nx_error *err)
         nx_output_reserve(b->manifest, b->index_max, &b->chunks_at, err) < 0 ||
         nx_store_open(&b->store, b->out.fd, b->chunks_at, b->out_path, err) < 0)
         return -1;
+    warn_of_many_volumes(b, data);
     nx_progress_start("packing", data);
     int ret = ingest_images(b, data, err);
     nx_progress_end();
     if (ret < 0 || write_package(b, err) < 0 || maybe_train(b, err) < 0 ||
-        nx_check_interrupt(err) < 0 || nx_newfile_commit(&b->out, err) < 0)
+        nx_check_interrupt(err) < 0 || nx_cut_commit(&b->out, &n_volumes, err) < 0)
         return -1;
-    tell(b);
+    tell(b, n_volumes);
     return b->options->screenshot ? nx_screenshot_write(&b->shot, b->out_path, err) : 0;
 }
 

@@ -39,6 +39,7 @@ struct nx_build_options {
     const char *memory_path; /* libvirt's save file; NULL: the managed save, if there is one */
     bool no_memory;          /* pack the disks only */
     bool ignore_times;       /* of disks that are newer than the save */
+    uint64_t volume_size;    /* 0: one file */
     enum nx_train_mode train;
     unsigned train_seconds; /* 0: until it has settled */
     bool screenshot; /* taken while training, which must be ALWAYS; written beside the package */

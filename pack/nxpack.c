@@ -42,6 +42,7 @@ enum {
     OPT_TRAIN,
     OPT_NO_TRAIN,
     OPT_SCREENSHOT,
+    OPT_VOLUME_SIZE,
     OPT_THREADS,
 };
 
@@ -62,6 +63,7 @@ static const struct option long_options[] = {
     { "train", optional_argument, NULL, OPT_TRAIN },
     { "no-train", no_argument, NULL, OPT_NO_TRAIN },
     { "screenshot", no_argument, NULL, OPT_SCREENSHOT },
+    { "volume-size", required_argument, NULL, OPT_VOLUME_SIZE },
     { "threads", required_argument, NULL, OPT_THREADS },
     NX_CLI_LONG,
 };
@@ -165,6 +167,9 @@ static int take_option(struct arguments *args, int c, struct nx_error *err)
     case OPT_SCREENSHOT:
         args->build.screenshot = true;
         return 0;
+    case OPT_VOLUME_SIZE:
+        return nx_cli_size("--volume-size", optarg, NX_VOLUME_SIZE_MIN, NX_VOLUME_SIZE_MAX,
+                           &args->build.volume_size, err);
     default:
         return nx_cli_threads(optarg, &args->build.threads, err);
     }

@@ -69,6 +69,9 @@ static int check_url(struct nx_reference *reference, const char *url, const stru
         return nx_fail_while(err, "%s", url);
     if (key && nx_head_check_signer(head, key, url, err) < 0)
         return -1;
+    if (nx_manifest_is_cut(head->manifest, size) &&
+        nx_remote_check_volumes(url, http, &head->manifest->volumes, err) < 0)
+        return -1;
     return pin(reference, head, url, err);
 }
 

@@ -175,9 +175,10 @@ static int write_members(const struct nx_output *output, struct nx_zip_writer *z
 int nx_output_write(const struct nx_output *output, struct nx_error *err)
 {
     NX_AUTO_ZIP struct nx_zip_writer *zip = NULL;
-    if (nx_package_plan(output->manifest, err) < 0)
+    struct nx_manifest *m = output->manifest;
+    if (nx_package_plan(m, err) < 0 || (m->volumes.count && nx_volumes_check(&m->volumes, err) < 0))
         return -1;
-    nx_progress_start("writing", output->manifest->chunks.size);
+    nx_progress_start("writing", m->chunks.size);
     struct sink sink = { output->file, false };
     int ret = nx_zip_writer_new(to_file, &sink, &zip, err);
     if (ret == 0)

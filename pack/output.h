@@ -34,6 +34,7 @@ int nx_output_reserve(const struct nx_manifest *manifest, uint64_t index_max, ui
 int nx_output_fit(struct nx_manifest *manifest, uint64_t offset, bool *ret_fits,
                   struct nx_error *err);
 
+/* FORMAT if it would make too many volumes; the file is whole all the same, and cut when it is committed (cut.h). */
 int nx_output_write(const struct nx_output *output, struct nx_error *err);
 
 /* Copy a spool into the member that is open, and give its room back on the way. */

@@ -17,7 +17,8 @@ NX_EMBED(page_css, "pack/page.css");
 static const char debian_packages[] =
     "gcc make pkg-config libarchive-dev libxml2-dev libcurl4-openssl-dev libzstd-dev libssl-dev "
     "libmagic-dev libfuse3-dev liblmdb-dev libnbd-dev libseccomp-dev libmicrohttpd-dev "
-    "libjansson-dev libpng-dev check git qemu-system-x86 qemu-system-gui qemu-utils ovmf seabios "
+    "libjansson-dev libpng-dev libvirt-dev check git qemu-system-x86 qemu-system-gui qemu-utils "
+    "ovmf seabios "
     "fuse3";
 
 /* A heading below the page's own (level 0), or below a machine's (1). */

@@ -22,10 +22,10 @@ int nx_reading_open(struct nx_reading *reading, const char *path, struct nx_erro
 {
     *reading = (struct nx_reading)NX_READING_INIT;
     reading->name = path;
-    reading->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (reading->fd < 0)
-        return nx_fail_errno(err, "%s", path);
-    if (nx_head_read(reading->fd, path, &reading->head, err) < 0) {
+    if (nx_parts_open(&reading->parts, path, O_RDONLY, err) < 0)
+        return -1;
+    if (nx_head_read(nx_parts_fd(&reading->parts), path, &reading->head, err) < 0 ||
+        nx_parts_settle(&reading->parts, reading->head->manifest, err) < 0) {
         nx_reading_release(reading);
         return -1;
     }
@@ -39,8 +39,7 @@ int nx_reading_open(struct nx_reading *reading, const char *path, struct nx_erro
 
 void nx_reading_release(struct nx_reading *reading)
 {
-    if (reading->fd >= 0)
-        close(reading->fd);
+    nx_parts_release(&reading->parts);
     nx_head_free(reading->head);
     *reading = (struct nx_reading)NX_READING_INIT;
 }
@@ -70,12 +69,13 @@ static int read_page(struct walk *w, uint8_t *page, const struct nx_index_entry 
 {
     const struct nx_reading *reading = w->reading;
     const struct nx_manifest *m = reading->head->manifest;
-    uint64_t at = m->index.offset + entry->offset;
+    uint64_t at = m->index.offset + entry->offset, within;
+    const char *name = nx_parts_where(&reading->parts, at, &within);
     if (entry->size > w->left)
         return nx_fail(err, NX_ERR_FORMAT, "%s: image %s: pages of its index come again and again",
                        reading->name, w->image->name);
     w->left -= entry->size;
-    if (nx_pread_full(reading->fd, page, entry->size, at, reading->name, err) < 0)
+    if (nx_parts_read(&reading->parts, page, entry->size, at, err) < 0)
         return -1;
     struct nx_digest digest;
     nx_digest_of(page, entry->size, &digest);
@@ -83,10 +83,9 @@ static int read_page(struct walk *w, uint8_t *page, const struct nx_index_entry 
         return nx_fail(err, NX_ERR_FORMAT,
                        "%s: image %s, index page at offset %" PRIu64 ": damaged: its digest is "
                        "not what its parent says",
-                       reading->name, w->image->name, at);
+                       name, w->image->name, within);
     if (nx_index_page_check(page, entry->size, level, first, m, w->image, err) < 0)
-        return nx_fail_while(err, "%s: image %s, at offset %" PRIu64, reading->name, w->image->name,
-                             at);
+        return nx_fail_while(err, "%s: image %s, at offset %" PRIu64, name, w->image->name, within);
     return 0;
 }
 
@@ -132,9 +131,16 @@ int nx_reading_chunk(const struct nx_reading *reading, const struct nx_index_ent
                      void *buf, struct nx_error *err)
 {
     uint64_t at = reading->head->manifest->chunks.offset + entry->offset;
-    if (nx_pread_full(reading->fd, buf, entry->size, at, reading->name, err) < 0)
+    if (nx_parts_read(&reading->parts, buf, entry->size, at, err) < 0)
         return -1;
     return nx_chunk_verify(buf, entry->size, &entry->digest, err);
+}
+
+const char *nx_reading_where(const struct nx_reading *reading, const struct nx_index_entry *entry,
+                             uint64_t *ret_within)
+{
+    return nx_parts_where(&reading->parts, reading->head->manifest->chunks.offset + entry->offset,
+                          ret_within);
 }
 
 int nx_reading_state(const struct nx_reading *reading, struct nx_buffer *ret_state,
@@ -144,8 +150,8 @@ int nx_reading_state(const struct nx_reading *reading, struct nx_buffer *ret_sta
     struct nx_digest digest;
     nx_buffer_init(ret_state, NX_DEVICE_STATE_STORED_MAX);
     if (nx_buffer_reserve(ret_state, m->device_state.size, err) < 0 ||
-        nx_pread_full(reading->fd, ret_state->data, m->device_state.size, m->device_state.offset,
-                      reading->name, err) < 0)
+        nx_parts_read(&reading->parts, ret_state->data, m->device_state.size,
+                      m->device_state.offset, err) < 0)
         return -1;
     ret_state->len = m->device_state.size;
     nx_digest_of(ret_state->data, ret_state->len, &digest);
@@ -208,12 +214,17 @@ static void *worker_new(void *opaque, struct nx_error *err)
 static int decode(const struct worker *worker, struct item *item, struct nx_error *err)
 {
     const struct nx_reading *reading = worker->replay->reading;
+    uint64_t within;
+    char until[NX_VOLUME_UNTIL];
+    const char *name = nx_reading_where(reading, &item->entry, &within);
+    uint64_t at = reading->head->manifest->chunks.offset + item->entry.offset;
     if (nx_reading_chunk(reading, &item->entry, item->stored, err) < 0 ||
         nx_chunk_decode(worker->decompressor, item->stored, item->entry.size, item->raw, item->len,
                         err) < 0)
-        return nx_fail_while(err, "%s: image %s, chunk %" PRIu64 ", at offset %" PRIu64,
-                             reading->name, worker->replay->image->name, item->number,
-                             reading->head->manifest->chunks.offset + item->entry.offset);
+        return nx_fail_while(
+            err, "%s: image %s, chunk %" PRIu64 ", at offset %" PRIu64 "%s", name,
+            worker->replay->image->name, item->number, within,
+            nx_volumes_until(&reading->parts.volumes, at, item->entry.size, until));
     nx_digest_of(item->raw, item->len, &item->content);
     return 0;
 }

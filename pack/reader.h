@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A package in a local file, read as a whole: every page of its index and every chunk,
+/* A package in a local file, or in one with volumes, read as a whole: every page of its index and every chunk,
  * each checked against its digest before it is looked at, decoded on all CPUs.
  */
 #ifndef NX_PACK_READER_H
@@ -10,16 +10,18 @@
 #include "formats/package.h"
 
 struct nx_reading {
-    int fd;
+    struct nx_parts parts;
     const char *name; /* the file's, for messages */
     struct nx_head *head;
 };
-#define NX_READING_INIT \
-    {                   \
-        .fd = -1        \
+#define NX_READING_INIT        \
+    {                          \
+        .parts = NX_PARTS_INIT \
     }
 
-/* Open the file and read its head; the domain XML is validated too.  path must outlive it. */
+/* Open the file, with its volumes if it is cut, and read its head; the domain XML is validated too.  path must outlive
+ * it.
+ */
 int nx_reading_open(struct nx_reading *reading, const char *path, struct nx_error *err);
 void nx_reading_release(struct nx_reading *reading);
 
@@ -45,6 +47,10 @@ int nx_reading_walk(const struct nx_reading *reading, const struct nx_image *ima
 /* The stored bytes of a chunk into buf (entry->size bytes), checked against their digest. */
 int nx_reading_chunk(const struct nx_reading *reading, const struct nx_index_entry *entry,
                      void *buf, struct nx_error *err);
+
+/* Where a chunk stands, for messages: the file, and the offset in it. */
+const char *nx_reading_where(const struct nx_reading *reading, const struct nx_index_entry *entry,
+                             uint64_t *ret_within);
 
 /* The device state as stored, checked; release it in both cases. */
 int nx_reading_state(const struct nx_reading *reading, struct nx_buffer *ret_state,

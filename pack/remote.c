@@ -24,10 +24,11 @@ int nx_remote_parse(const struct nx_http_request *request, const char *name,
     if (!head && got < request->length)
         return nx_fail(err, NX_ERR_FORMAT, "%s: truncated: it ends within the package's head",
                        name);
-    if (head && nx_manifest_end(head->manifest) > total)
+    uint64_t least = head ? nx_manifest_least(head->manifest, total) : 0;
+    if (total < least)
         return nx_fail(err, NX_ERR_FORMAT,
                        "%s: truncated: %" PRIu64 " bytes of at least %" PRIu64 ": upload it again",
-                       name, total, nx_manifest_end(head->manifest));
+                       name, total, least);
     *ret_head = NX_STEAL(head);
     return 0;
 }
@@ -77,5 +78,45 @@ int nx_head_check_signer(const struct nx_head *head, const struct nx_key *key, c
     if (!nx_key_same_public(head->signer, key))
         return nx_fail(err, NX_ERR_TRUST, "%s: is signed by %s, not by %s", name,
                        nx_key_fingerprint(head->signer, is), nx_key_fingerprint(key, should));
+    return 0;
+}
+
+/* Its first byte is enough: the answer says how many there are. */
+static int measure(const char *url, const struct nx_http_options *options, uint64_t *ret_size,
+                   struct nx_error *err)
+{
+    struct nx_http_request request;
+    int ret = fetch(url, options, 1, &request, err);
+    *ret_size = request.total;
+    nx_http_request_release(&request);
+    return ret;
+}
+
+static int check_volume(const char *url, const struct nx_http_options *options,
+                        const struct nx_volumes *volumes, unsigned number, struct nx_error *err)
+{
+    uint64_t least, most, size;
+    nx_volumes_bounds(volumes, number, &least, &most);
+    if (measure(url, options, &size, err) < 0)
+        return nx_fail_while(err, "volume %u of %u", number, volumes->count);
+    if (size >= least && size <= most)
+        return 0;
+    char name[512];
+    return nx_fail(
+        err, NX_ERR_FORMAT, "%s: %s: %" PRIu64 " bytes, must have %" PRIu64 "%s: upload it again",
+        nx_http_display_url(url, name), size < least ? "truncated" : "a volume of another package",
+        size, least, least < most ? " or some more" : "");
+}
+
+int nx_remote_check_volumes(const char *url, const struct nx_http_options *options,
+                            const struct nx_volumes *volumes, struct nx_error *err)
+{
+    char suffix[NX_VOLUME_SUFFIX];
+    for (unsigned i = 1; i <= volumes->count; i++) {
+        NX_AUTO_FREE char *volume = NULL;
+        if (nx_http_extend_path(url, nx_volume_suffix(i, suffix), &volume, err) < 0 ||
+            check_volume(volume, options, volumes, i, err) < 0)
+            return -1;
+    }
     return 0;
 }

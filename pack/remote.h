@@ -6,7 +6,9 @@
 #include "common/http.h"
 #include "formats/package.h"
 
-/* Fetch and check the head of the package at url (normalized); *ret_size is the file's. */
+/* Fetch and check the head of the package at url (normalized); *ret_size is the file's, which is the head's alone if the
+ * package is cut into volumes (nx_manifest_is_cut()).
+ */
 int nx_remote_head(const char *url, const struct nx_http_options *options,
                    struct nx_head **ret_head, uint64_t *ret_size, struct nx_error *err);
 
@@ -23,5 +25,10 @@ int nx_local_head(const char *path, struct nx_head **ret_head, uint64_t *ret_siz
 /* TRUST error if not key has signed the package; name is for the message. */
 int nx_head_check_signer(const struct nx_head *head, const struct nx_key *key, const char *name,
                          struct nx_error *err);
+/* Are the volumes of a package that is cut beside its head at url, each with the size that it must have?  A request for
+ * each; the message names the first that is missing or wrong.
+ */
+int nx_remote_check_volumes(const char *url, const struct nx_http_options *options,
+                            const struct nx_volumes *volumes, struct nx_error *err);
 
 #endif

@@ -277,9 +277,10 @@ static int copy_hot(const struct relayout *r, struct nx_zip_writer *zip, uint64_
         const struct nx_index_entry *entry = nx_placement_hot(r->placement, i);
         if (nx_check_interrupt(err) < 0)
             return -1;
+        uint64_t within;
+        const char *name = nx_reading_where(&r->reading, entry, &within);
         if (nx_reading_chunk(&r->reading, entry, buf, err) < 0)
-            return nx_fail_while(err, "%s: chunk at offset %" PRIu64, r->reading.name,
-                                 entry->offset);
+            return nx_fail_while(err, "%s: chunk at offset %" PRIu64, name, within);
         if (nx_zip_write(zip, buf, entry->size, err) < 0)
             return -1;
         nx_progress_update(*done += entry->size);
@@ -297,7 +298,7 @@ static int copy_range(const struct relayout *r, struct nx_zip_writer *zip, uint6
     while (from < to) {
         size_t n = to - from < COPY_BYTES ? (size_t)(to - from) : COPY_BYTES;
         if (nx_check_interrupt(err) < 0 ||
-            nx_pread_full(r->reading.fd, buf, n, base + from, r->reading.name, err) < 0 ||
+            nx_parts_read(&r->reading.parts, buf, n, base + from, err) < 0 ||
             nx_zip_write(zip, buf, n, err) < 0)
             return -1;
         from += n;
@@ -322,8 +323,8 @@ static int copy_chunks(struct nx_zip_writer *zip, void *opaque, struct nx_error 
     return copy_range(r, zip, from, r->reading.head->manifest->chunks.size, &done, err);
 }
 
-static int write_anew(struct relayout *r, const struct nx_key *key, struct nx_newfile *out,
-                      struct nx_error *err)
+static int write_anew(struct relayout *r, const struct nx_key *key, uint64_t volume_size,
+                      struct nx_newfile *out, struct nx_error *err)
 {
     NX_AUTO_LAYOUT struct nx_layout layout = NX_LAYOUT_INIT;
     NX_AUTO_BUFFER struct nx_buffer state = NX_BUFFER_INIT(0);
@@ -336,6 +337,7 @@ static int write_anew(struct relayout *r, const struct nx_key *key, struct nx_ne
         return -1;
     if (nx_layout_make(&layout, &r->records, r->placement, planned, out->path, err) < 0)
         return nx_fail_while(err, "%s", r->reading.name);
+    planned->volumes = (struct nx_volumes){ .size = volume_size };
     planned->boot_chunks = nx_placement_hot_bytes(r->placement);
     const struct nx_output output = {
         .file = out,
@@ -361,7 +363,7 @@ static void tell(const struct relayout *r, const struct nx_record *record, const
 }
 
 int nx_train_layout(const char *path, const struct nx_record *record, const struct nx_key *key,
-                    struct nx_newfile *out, struct nx_error *err)
+                    uint64_t volume_size, struct nx_newfile *out, struct nx_error *err)
 {
     struct relayout r = { .reading = NX_READING_INIT, .records = NX_SPOOL_INIT };
     int ret = -1;
@@ -370,7 +372,7 @@ int nx_train_layout(const char *path, const struct nx_record *record, const stru
         nx_placement_new(record, record->count, &r.placement, err) == 0 &&
         nx_spool_open(&r.records, out->path, err) == 0 && walk_images(&r, err) == 0 &&
         nx_placement_settle(r.placement, path, err) == 0)
-        ret = write_anew(&r, key, out, err);
+        ret = write_anew(&r, key, volume_size, out, err);
     if (ret == 0)
         tell(&r, record, out->path);
     nx_spool_release(&r.records);

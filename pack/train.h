@@ -29,9 +29,9 @@ int nx_train_read(const char *record_path, const char *package_path, struct nx_r
                   struct nx_error *err);
 
 /* Write the package in the file path anew into out (open, empty), with the chunks of record in front.
- * key signs it; NULL: it is not signed.
+ * key signs it; NULL: it is not signed.  volume_size: what it is to be cut into when it is committed (cut.h); 0: nothing.
  */
 int nx_train_layout(const char *path, const struct nx_record *record, const struct nx_key *key,
-                    struct nx_newfile *out, struct nx_error *err);
+                    uint64_t volume_size, struct nx_newfile *out, struct nx_error *err);
 
 #endif

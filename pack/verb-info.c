@@ -29,7 +29,8 @@ static const struct option long_options[] = {
 struct info {
     struct nx_head *head;
     struct nx_machine *machine;
-    uint64_t size; /* of the package's file */
+    uint64_t first; /* bytes of the package's file, or of its head */
+    uint64_t size;  /* of all of it; without what is behind its chunks, if it is cut */
 };
 
 static int read_remote(const char *location, const char *ca_cert, struct info *info,
@@ -39,7 +40,7 @@ static int read_remote(const char *location, const char *ca_cert, struct info *i
     NX_AUTO_FREE char *url = NULL;
     if (nx_http_normalize_url(location, &url, err) < 0)
         return -1;
-    return nx_remote_head(url, &options, &info->head, &info->size, err);
+    return nx_remote_head(url, &options, &info->head, &info->first, err);
 }
 
 static int read_info(const char *location, const char *ca_cert, struct info *info,
@@ -49,6 +50,8 @@ static int read_info(const char *location, const char *ca_cert, struct info *inf
                                        : nx_local_head(location, &info->head, &info->size, err);
     if (ret < 0)
         return -1;
+    const struct nx_manifest *m = info->head->manifest;
+    info->size = nx_manifest_is_cut(m, info->first) ? nx_manifest_end(m) : info->first;
     const struct nx_buffer *xml = &info->head->domain_xml;
     if (nx_machine_parse(xml->data, xml->len, "domain.xml", &info->machine, err) < 0)
         return nx_fail_while(err, "%s", location);
@@ -120,6 +123,11 @@ static void print_text(const struct info *info)
     snprintf(text, sizeof text, "%s: chunks %s, index %s", nx_human_bytes(info->size, size),
              nx_human_bytes(m->chunks.size, chunks), nx_human_bytes(m->index.size, index));
     print_line("Package:", text);
+    if (nx_manifest_is_cut(m, info->first)) {
+        snprintf(text, sizeof text, "%u of %s, beside a head of %s", m->volumes.count,
+                 nx_human_bytes(m->volumes.size, size), nx_human_bytes(m->volumes.head, index));
+        print_line("Volumes:", text);
+    }
 }
 
 /* ---- for programs: nxpack(1), "JSON" ---- */
@@ -153,8 +161,11 @@ static json_t *info_json(const struct info *info)
     const struct nx_manifest *m = info->head->manifest;
     const struct nx_key *signer = info->head->signer;
     char digest[NX_DIGEST_HEX], fingerprint[NX_DIGEST_HEX];
+    bool cut = nx_manifest_is_cut(m, info->first);
     return json_pack(
-        "{s:s, s:s, s:s, s:s?, s:s, s:I, s:s?, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
+        "{s:s, s:s, s:s, s:s?, s:s, s:I, s:s?, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, "
+        "s:o, "
+        "s:o}",
         "name", m->name, "description", m->description, "created", m->created, "expires",
         *m->expires ? m->expires : NULL, "generator", m->generator, "serial", (json_int_t)m->serial,
         "signer", signer ? nx_key_fingerprint(signer, fingerprint) : NULL, "manifest",
@@ -162,8 +173,10 @@ static json_t *info_json(const struct info *info)
         "device-state-size", m->suspended ? (json_int_t)m->device_state.size : (json_int_t)0,
         "boot-index-size", (json_int_t)m->boot_index, "boot-chunks-size",
         (json_int_t)m->boot_chunks, "size", (json_int_t)info->size, "index-size",
-        (json_int_t)m->index.size, "chunks-size", (json_int_t)m->chunks.size, "machine",
-        machine_json(info->machine), "images", images_json(m));
+        (json_int_t)m->index.size, "chunks-size", (json_int_t)m->chunks.size, "volumes",
+        cut ? (int)m->volumes.count : 0, "volume-size",
+        cut ? (json_int_t)m->volumes.size : (json_int_t)0, "machine", machine_json(info->machine),
+        "images", images_json(m));
 }
 
 static int print_json(const struct info *info, struct nx_error *err)

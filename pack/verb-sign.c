@@ -21,10 +21,8 @@ static int sign(const char *path, const char *key_path, struct nx_error *err)
     NX_AUTO_KEY struct nx_key *key = NULL;
     if (key_path && nx_cli_read_key(key_path, true, &key, err) < 0)
         return -1;
-    NX_AUTO_FD int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return nx_fail_errno(err, "%s", path);
-    if (nx_package_sign(fd, path, key, err) < 0)
+    NX_AUTO_PARTS struct nx_parts parts = NX_PARTS_INIT;
+    if (nx_parts_open(&parts, path, O_RDWR, err) < 0 || nx_package_sign(&parts, key, err) < 0)
         return -1;
     char text[NX_DIGEST_HEX];
     if (key)

@@ -6,6 +6,7 @@
 
 #include "common/interrupt.h"
 #include "pack/cli.h"
+#include "pack/cut.h"
 #include "pack/reader.h"
 #include "pack/train.h"
 
@@ -31,6 +32,7 @@ struct training {
     uint64_t seconds;
     bool screenshot;
     bool drop_signature;
+    uint64_t volume_size; /* of the package as it stands there; 0: it is one file, and stays one */
 };
 
 static int check_screen(const struct nx_buffer *xml, const char *path, struct nx_error *err)
@@ -41,8 +43,8 @@ static int check_screen(const struct nx_buffer *xml, const char *path, struct nx
     return nx_screenshot_check_machine(machine, path, err);
 }
 
-/* What can be refused before the machine runs. */
-static int check_package(const struct training *t, const char *path, struct nx_error *err)
+/* What it is now, and what can be refused before the machine runs. */
+static int look_at(struct training *t, const char *path, struct nx_error *err)
 {
     NX_AUTO_READING struct nx_reading reading = NX_READING_INIT;
     if (nx_reading_open(&reading, path, err) < 0)
@@ -52,6 +54,7 @@ static int check_package(const struct training *t, const char *path, struct nx_e
                        "%s: is signed, and would not be after training: give the key with -k, or "
                        "--unsigned",
                        path);
+    t->volume_size = reading.parts.volumes.size;
     return t->screenshot ? check_screen(&reading.head->domain_xml, path, err) : 0;
 }
 
@@ -64,21 +67,23 @@ static int keep_mode(const char *path, const struct nx_newfile *out, struct nx_e
                : nx_fail_errno(err, "%s", path);
 }
 
-static int train(const struct training *t, const char *path, struct nx_error *err)
+static int train(struct training *t, const char *path, struct nx_error *err)
 {
     NX_AUTO_KEY struct nx_key *key = NULL;
     NX_AUTO_RECORD struct nx_record *record = NULL;
     NX_AUTO_NEWFILE struct nx_newfile out = NX_NEWFILE_INIT;
     NX_AUTO_SCREENSHOT struct nx_screenshot shot = NX_SCREENSHOT_INIT;
     if ((t->key_path && nx_cli_read_key(t->key_path, true, &key, err) < 0) ||
-        check_package(t, path, err) < 0 || nx_newfile_open(&out, path, 0600, err) < 0)
+        look_at(t, path, err) < 0 || nx_newfile_open(&out, path, 0600, err) < 0)
         return -1;
     int ret = t->from ? nx_train_read(t->from, path, &record, err)
                       : nx_train_run(path, (unsigned)t->seconds, &record,
                                      t->screenshot ? &shot : NULL, err);
-    if (ret < 0 || nx_train_layout(path, record, key, &out, err) < 0 || nx_check_interrupt(err) < 0)
+    if (ret < 0 || nx_train_layout(path, record, key, t->volume_size, &out, err) < 0 ||
+        nx_check_interrupt(err) < 0)
         return -1;
-    if (keep_mode(path, &out, err) < 0 || nx_newfile_commit(&out, err) < 0)
+    unsigned ignored;
+    if (keep_mode(path, &out, err) < 0 || nx_cut_commit(&out, &ignored, err) < 0)
         return -1;
     return t->screenshot ? nx_screenshot_write(&shot, path, err) : 0;
 }

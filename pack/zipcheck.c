@@ -22,11 +22,13 @@ struct again {
 
 static int fail_at(const struct again *again, uint64_t at, struct nx_error *err)
 {
+    uint64_t within;
+    const char *name = nx_parts_where(&again->reading->parts, at, &within);
     return nx_fail(err, NX_ERR_FORMAT,
                    "%s: at offset %" PRIu64
                    ": the ZIP archive around its members (headers, checksums, directory) is not as "
                    "nxpack writes it: damaged or changed since; get or pack it again",
-                   again->reading->name, at);
+                   name, within);
 }
 
 static int compare(const void *data, size_t len, void *opaque, struct nx_error *err)
@@ -37,7 +39,7 @@ static int compare(const void *data, size_t len, void *opaque, struct nx_error *
     uint8_t have[4096];
     for (size_t done = 0; !again->copying && done < len;) {
         size_t n = len - done < sizeof have ? len - done : sizeof have;
-        if (nx_pread_full(reading->fd, have, n, again->at + done, reading->name, err) < 0)
+        if (nx_parts_read(&reading->parts, have, n, again->at + done, err) < 0)
             return -1;
         for (size_t i = 0; i < n; i++)
             if (have[i] != want[done + i])
@@ -64,8 +66,7 @@ static int copy(struct again *again, const char *name, const struct nx_span *spa
     for (uint64_t done = 0; done < span->size;) {
         size_t n = span->size - done < BLOCK ? (size_t)(span->size - done) : BLOCK;
         if (nx_check_interrupt(err) < 0 ||
-            nx_pread_full(again->reading->fd, again->buf, n, offset + done, again->reading->name,
-                          err) < 0 ||
+            nx_parts_read(&again->reading->parts, again->buf, n, offset + done, err) < 0 ||
             nx_zip_write(again->zip, again->buf, n, err) < 0)
             return -1;
         done += n;
@@ -101,8 +102,5 @@ int nx_zip_check(const struct nx_reading *reading, uint64_t *progress, struct nx
     again.zip = zip;
     if (write_again(&again, progress, err) < 0)
         return -1;
-    struct stat st;
-    if (fstat(reading->fd, &st) < 0)
-        return nx_fail_errno(err, "%s", reading->name);
-    return (uint64_t)st.st_size == again.at ? 0 : fail_at(&again, again.at, err);
+    return reading->parts.size == again.at ? 0 : fail_at(&again, again.at, err);
 }

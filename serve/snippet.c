@@ -57,14 +57,18 @@ static int add(const struct expansion *with, const char *text)
     return nx_buffer_add(with->out, text, strlen(text), with->err);
 }
 
-/* "nxpk|netx" */
+/* What a package's volumes have behind that; quantifiers in braces would need quotes in some servers. */
+#define VOLUME_PATTERN "(\\.[0-9][0-9][0-9])?"
+
+/* "nxpk(\.[0-9][0-9][0-9])?|netx" */
 static int add_extensions(const struct expansion *with)
 {
     bool first = true;
     for (size_t i = 0; i < nx_n_media_types; i++) {
         if (!nx_media_types[i].ours)
             continue;
-        if ((!first && add(with, "|") < 0) || add(with, nx_media_types[i].extension) < 0)
+        if ((!first && add(with, "|") < 0) || add(with, nx_media_types[i].extension) < 0 ||
+            (nx_media_types[i].has_volumes && add(with, VOLUME_PATTERN) < 0))
             return -1;
         first = false;
     }

@@ -258,6 +258,21 @@ static int write_package(struct nx_buffer *result, struct nx_error *err)
     return 0;
 }
 
+static int open_parts(struct nx_buffer *result, struct nx_error *err)
+{
+    NX_AUTO_FD int fd = file_of(package.data, package.len);
+    NX_AUTO_PARTS struct nx_parts parts = NX_PARTS_INIT;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    if (SHORT_OF_MEMORY(nx_parts_open(&parts, path, O_RDONLY, err)) < 0) {
+        ck_assert(parts.files == NULL && parts.count == 0);
+        return -1;
+    }
+    nx_assert_ok(nx_parts_settle(&parts, head->manifest, err), *err);
+    add(result, &parts.size, sizeof parts.size);
+    return 0;
+}
+
 /* Signed in place, or as it was. */
 static int sign_package(struct nx_buffer *result, struct nx_error *err)
 {
@@ -266,7 +281,10 @@ static int sign_package(struct nx_buffer *result, struct nx_error *err)
     static struct nx_key *other;
     if (!other)
         nx_assert_ok(nx_key_generate(&other, err), *err);
-    int ret = SHORT_OF_MEMORY(nx_package_sign(fd, "p", other, err));
+    char name[] = "p";
+    struct nx_part file = { fd, name };
+    struct nx_parts parts = { .files = &file, .count = 1 };
+    int ret = SHORT_OF_MEMORY(nx_package_sign(&parts, other, err));
     ck_assert_int_eq(pread(fd, bytes, package.len, 0), (ssize_t)package.len);
     if (ret < 0)
         ck_assert_mem_eq(bytes, package.data, package.len);
@@ -602,7 +620,7 @@ static int read_save(struct nx_buffer *result, struct nx_error *err)
 static attempt_fn *const attempts[] = {
     manifest, write_manifest, parse_head, read_head,     head_from_parts, index_page,
     chunk,    hash,           public_key, read_key,      sign_and_verify, reference,
-    record,   device_state,   migration,  write_package, sign_package,
+    record,   device_state,   migration,  write_package, sign_package,    open_parts,
 };
 
 /* It ends the process when it has no memory for a name: "Fatal Internal Error in libarchive: Out of memory". */

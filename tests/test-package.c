@@ -139,7 +139,10 @@ START_TEST(bad_manifests)
     static const struct {
         const char *from, *to, *message;
     } cases[] = {
-        { "version=\"1\"", "version=\"2\"", "format version \"2\"; this nxpk reads version 1" },
+        { "version=\"1\"", "version=\"3\"", "version \"3\"; this nxpk reads versions 1 and 2" },
+        { "version=\"1\"", "version=\"2\"", "version 2 without volumes" },
+        { "<image ", "<volumes head=\"5000\" size=\"2097152\"/><image ", "volumes in version 1" },
+        { "<image ", "<volumes head=\"0\" size=\"0\"/><image ", "volumes in version 1" },
         { "<manifest ", "<!DOCTYPE m><manifest ", "DOCTYPE is not allowed" },
         { "role=\"disk\"", "role=\"tape\"", "manifest.xml:11: " },
         { "role=\"disk\"", "role=\"memory\"", "1 memory images without a device state" },
@@ -225,6 +228,14 @@ static void assert_signed_by(int fd, const struct nx_key *key)
     ck_assert(!key || nx_key_same_public(head->signer, key));
 }
 
+static int sign(int fd, const struct nx_key *key, struct nx_error *err)
+{
+    char name[] = "x.nxpk";
+    struct nx_part file = { fd, name };
+    struct nx_parts parts = { .files = &file, .count = 1 };
+    return nx_package_sign(&parts, key, err);
+}
+
 START_TEST(sign_in_place)
 {
     struct nx_error err;
@@ -235,16 +246,16 @@ START_TEST(sign_in_place)
     NX_AUTO_FD int fd = small_package(NULL);
     NX_AUTO_FD int reference = small_package(two);
     assert_signed_by(fd, NULL);
-    nx_assert_ok(nx_package_sign(fd, "x.nxpk", one, &err), err);
+    nx_assert_ok(sign(fd, one, &err), err);
     assert_signed_by(fd, one);
-    nx_assert_ok(nx_package_sign(fd, "x.nxpk", two, &err), err);
+    nx_assert_ok(sign(fd, two, &err), err);
     assert_signed_by(fd, two);
     /* Signed in place or at packing: the same bytes, directory and checksums included. */
     static uint8_t a[1 << 16], b[1 << 16];
     ssize_t len = pread(fd, a, sizeof a, 0);
     ck_assert_int_eq(len, pread(reference, b, sizeof b, 0));
     ck_assert_mem_eq(a, b, (size_t)len);
-    nx_assert_ok(nx_package_sign(fd, "x.nxpk", NULL, &err), err);
+    nx_assert_ok(sign(fd, NULL, &err), err);
     assert_signed_by(fd, NULL);
 }
 END_TEST
@@ -260,7 +271,7 @@ START_TEST(signing_cut_off)
     nx_assert_ok(nx_key_generate(&two, &err), err);
     NX_AUTO_FD int fd = small_package(one);
     ssize_t len = pread(fd, old, sizeof old, 0);
-    nx_assert_ok(nx_package_sign(fd, "x.nxpk", two, &err), err);
+    nx_assert_ok(sign(fd, two, &err), err);
     ck_assert_int_eq(pread(fd, new, sizeof new, 0), len);
     size_t changed = 0;
     for (size_t i = 0; i < (size_t)len; i++)
@@ -271,7 +282,7 @@ START_TEST(signing_cut_off)
         for (size_t i = 0; i < (size_t)len; i++)
             mixed[i] = old[i] != new[i] && done++ < written ? new[i] : old[i];
         ck_assert_int_eq(pwrite(fd, mixed, (size_t)len, 0), len);
-        nx_assert_ok(nx_package_sign(fd, "x.nxpk", two, &err), err);
+        nx_assert_ok(sign(fd, two, &err), err);
         ck_assert_int_eq(pread(fd, mixed, sizeof mixed, 0), len);
         ck_assert_mem_eq(mixed, new, (size_t)len);
     }
@@ -279,7 +290,7 @@ START_TEST(signing_cut_off)
         for (size_t i = 0; i < (size_t)len; i++)
             mixed[i] = blocks >> (i / 16 % 10) & 1 ? new[i] : old[i];
         ck_assert_int_eq(pwrite(fd, mixed, (size_t)len, 0), len);
-        nx_assert_ok(nx_package_sign(fd, "x.nxpk", two, &err), err);
+        nx_assert_ok(sign(fd, two, &err), err);
         ck_assert_int_eq(pread(fd, mixed, sizeof mixed, 0), len);
         ck_assert_mem_eq(mixed, new, (size_t)len);
     }
@@ -297,7 +308,7 @@ START_TEST(not_ours_to_sign)
     ck_assert_ptr_nonnull(entry);
     entry[8] ^= 1; /* of the directory's first entry: its flags */
     ck_assert_int_eq(pwrite(fd, before, (size_t)len, 0), len);
-    nx_assert_fails(nx_package_sign(fd, "x.nxpk", NULL, &err), err, "ZIP directory is not as");
+    nx_assert_fails(sign(fd, NULL, &err), err, "ZIP directory is not as");
     ck_assert_int_eq(pread(fd, after, sizeof after, 0), len);
     ck_assert_mem_eq(before, after, (size_t)len);
 }

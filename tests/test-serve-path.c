@@ -215,12 +215,28 @@ static const struct {
     { "ag0123456789abcdef.nxpk", "application/x-vmnetx-package", false },
     { "a-0123456789abcdef-.nxpk", "application/x-vmnetx-package", false },
     { "a-0123456789abcdef.iso", "application/octet-stream", false },
+    { "a.nxpk.001", "application/octet-stream", false },
+    { "x/a-0123456789abcdef.NXPK.999", "application/octet-stream", true },
+    { "a-0123456789abcdef.nxpk.01", "application/octet-stream", false },
+    { "a-0123456789abcdef.nxpk.0001", "application/octet-stream", false },
+    { "a-0123456789abcdef.nxpk.00a", "application/octet-stream", false },
+    { "a-0123456789abcdef.netx.001", "application/octet-stream", false },
+    { "a-0123456789abcdef.001", "application/octet-stream", false },
+    { "a-0123456789abcdef.nxpk/.001", "application/octet-stream", false },
+    { ".001", "application/octet-stream", false },
 };
 
 START_TEST(test_name)
 {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         ck_assert_str_eq(nx_media_type_of(names[i].name)->type, names[i].type);
+        bool ours = strstr(names[i].type, "vmnetx") != NULL;
+        const char *dot = strrchr(names[i].name, '.');
+        if (dot && strcmp(dot, ".999") == 0) /* the CGI serves volumes */
+            ours = true;
+        if (dot && strcmp(dot, ".001") == 0)
+            ours = strstr(names[i].name, ".nxpk.001") != NULL;
+        ck_assert_msg(nx_media_type_of(names[i].name)->ours == ours, "%s", names[i].name);
         ck_assert_msg(nx_name_is_versioned(names[i].name) == names[i].versioned, "%s",
                       names[i].name);
         ck_assert_str_eq(nx_cache_control(names[i].name),

@@ -392,6 +392,213 @@ START_TEST(test_taking_nothing)
 }
 END_TEST
 
+/* ---- volumes --------------------------------------------------------------- */
+
+/* The origin has the same file at every path: so it is the head, and each volume. */
+static const struct nx_volumes three = { FILE_SIZE, FILE_SIZE, 2 * FILE_SIZE + 100000, 2 };
+
+static struct nx_transport *connect_cut(const char *second, unsigned tries)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    struct nx_transport *transport = connect_to(origin_url(origin), second, tries);
+    nx_assert_ok(nx_transport_set_volumes(transport, &three, &err), err);
+    return transport;
+}
+
+static void assert_repeated(const uint8_t *bytes, uint64_t offset, size_t len)
+{
+    for (size_t i = 0, n; i < len; i += n) {
+        size_t within = (offset + i) % FILE_SIZE;
+        n = len - i < FILE_SIZE - within ? len - i : FILE_SIZE - within;
+        ck_assert_mem_eq(bytes + i, data + within, n);
+    }
+}
+
+static int fetch_cut(struct nx_transport *transport, uint64_t offset, uint64_t length,
+                     struct nx_error *err)
+{
+    struct nx_transfer transfer = { .offset = offset, .length = length };
+    int r = nx_transport_fetch(transport, &transfer, err);
+    if (r == 0) {
+        ck_assert_uint_eq(transfer.http.body.len, length);
+        assert_repeated(transfer.http.body.data, offset, length);
+    }
+    nx_http_request_release(&transfer.http);
+    return r;
+}
+
+START_TEST(test_volumes)
+{
+    static const struct {
+        uint64_t offset, length;
+        unsigned requests;
+    } cases[] = {
+        { 0, 100, 1 },           { FILE_SIZE - 100, 100, 1 }, { FILE_SIZE, 100, 1 },
+        { FILE_SIZE - 1, 2, 2 }, { 1000, 2 * FILE_SIZE, 3 },  { 2 * FILE_SIZE - 5, 10, 2 },
+        { 0, 3 * FILE_SIZE, 3 },
+    };
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_cut(NULL, 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        unsigned before = origin_requests(origin);
+        uint64_t bytes = report.stats.bytes;
+        nx_assert_ok(fetch_cut(transport, cases[i].offset, cases[i].length, &err), err);
+        ck_assert_uint_eq(origin_requests(origin) - before, cases[i].requests);
+        ck_assert_uint_eq(report.stats.bytes - bytes, cases[i].length);
+    }
+    ck_assert_uint_eq(report.stats.retries, 0);
+    char url[512], wanted[512];
+    uint64_t within;
+    nx_transport_where(transport, 0, 2 * FILE_SIZE + 7, url, &within);
+    snprintf(wanted, sizeof wanted, "%s.002", origin_url(origin));
+    ck_assert_str_eq(url, wanted);
+    ck_assert_uint_eq(within, 7);
+}
+END_TEST
+
+/* A URL's query stays behind its path. */
+START_TEST(test_volume_urls)
+{
+    static const struct {
+        const char *url, *extended;
+    } cases[] = {
+        { "http://h/a.nxpk", "http://h/a.nxpk.001" },
+        { "https://u:p@h:8080/d%20e/a.nxpk?token=x/y",
+          "https://u:p@h:8080/d%20e/a.nxpk.001?token=x/y" },
+        { "http://h", "http://h/.001" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct nx_error err = NX_ERROR_INIT;
+        char *extended = NULL;
+        nx_assert_ok(nx_http_extend_path(cases[i].url, ".001", &extended, &err), err);
+        ck_assert_str_eq(extended, cases[i].extended);
+        free(extended);
+    }
+}
+END_TEST
+
+/* What fails in one of the files of a range is tried again, without what has come from the others. */
+START_TEST(test_trouble_between_volumes)
+{
+    static const enum origin_mischief mischiefs[] = { ORIGIN_503, ORIGIN_SHORT_BODY, ORIGIN_RESET,
+                                                      ORIGIN_MOVED, ORIGIN_WRONG_LENGTH };
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_cut(NULL, 3);
+    for (size_t i = 0; i < sizeof mischiefs / sizeof *mischiefs; i++) {
+        origin_misbehave(origin, mischiefs[i], 2);
+        nx_assert_ok(fetch_cut(transport, 150000, 300000, &err), err);
+    }
+    /* At random, so that it is the later files' turn, too. */
+    NX_AUTO_TRANSPORT struct nx_transport *patient = connect_cut(NULL, 1);
+    nx_transport_set_patient(patient);
+    origin_misbehave_at_random(origin, 10, 7);
+    for (uint64_t i = 0; i < 8; i++)
+        nx_assert_ok(fetch_cut(patient, i * 1000, 3 * FILE_SIZE - 20000, &err), err);
+    ck_assert_uint_gt(origin_mischiefs(origin), 0);
+}
+END_TEST
+
+static void take_all_cut(struct nx_transfer *transfer)
+{
+    NX_AUTO_BUFFER struct nx_buffer front = NX_BUFFER_INIT(0);
+    size_t n = transfer->http.body.len / 7000 * 7000;
+    if (n == 0)
+        return;
+    uint64_t offset = transfer->offset;
+    ck_assert_int_eq(nx_transfer_take(transfer, n, &front, NULL), 0);
+    assert_repeated(front.data, offset, n);
+    taken.len += n;
+    if (transfer->http.body.len > taken.longest)
+        taken.longest = transfer->http.body.len;
+}
+
+/* Taken bit by bit, over the ends of files, while answers break off: what stands before an end stays for what is behind
+ * it.
+ */
+START_TEST(test_taking_over_volumes)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_cut(NULL, 2);
+    for (unsigned cuts = 0; cuts < 5; cuts++) {
+        memset(&taken, 0, sizeof(taken));
+        unsigned before = origin_requests(origin);
+        uint64_t bytes = report.stats.bytes;
+        origin_misbehave(origin, ORIGIN_SHORT_BODY, cuts);
+        struct nx_transfer transfer = { .offset = 100, .length = 500000, .arrived = take_all_cut };
+        nx_assert_ok(nx_transport_fetch(transport, &transfer, &err), err);
+        ck_assert_uint_eq(taken.len + transfer.http.body.len, 500000);
+        ck_assert_uint_eq(transfer.offset, 100 + taken.len);
+        ck_assert_uint_eq(transfer.length, transfer.http.body.len);
+        assert_repeated(transfer.http.body.data, transfer.offset, transfer.http.body.len);
+        ck_assert_uint_lt(taken.longest, 7000);
+        ck_assert_uint_eq(origin_requests(origin) - before, cuts + 3);
+        ck_assert_uint_lt(report.stats.bytes - bytes, 500000 + (cuts + 1) * 7000);
+        nx_http_request_release(&transfer.http);
+    }
+}
+END_TEST
+
+/* A volume that one mirror lacks comes from the other from then on; the rest goes on coming from the first. */
+START_TEST(test_volume_of_other_mirror)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    struct origin *other = origin_start(data, FILE_SIZE);
+    struct nx_transport *transport = connect_cut(origin_url(other), 1);
+    origin_misbehave(origin, ORIGIN_404, 1);
+    nx_assert_ok(fetch_cut(transport, FILE_SIZE + 1000, 100, &err), err); /* of .001 */
+    ck_assert_uint_eq(origin_requests(origin), 1);
+    ck_assert_uint_eq(origin_requests(other), 1);
+    nx_assert_ok(fetch_cut(transport, FILE_SIZE + 5000, 100, &err), err);
+    ck_assert_uint_eq(origin_requests(origin), 1);
+    ck_assert_uint_eq(origin_requests(other), 2);
+    nx_assert_ok(fetch_cut(transport, 1000, 100, &err), err); /* the head, and .002 */
+    nx_assert_ok(fetch_cut(transport, 2 * FILE_SIZE + 1000, 100, &err), err);
+    ck_assert_uint_eq(origin_requests(origin), 3);
+    ck_assert_uint_eq(origin_requests(other), 2);
+    /* One range, of both. */
+    nx_assert_ok(fetch_cut(transport, FILE_SIZE - 10, 20, &err), err);
+    ck_assert_uint_eq(origin_requests(origin), 4);
+    ck_assert_uint_eq(origin_requests(other), 3);
+    nx_transport_free(transport);
+    origin_stop(other);
+}
+END_TEST
+
+START_TEST(test_bad_volumes)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    NX_AUTO_TRANSPORT struct nx_transport *transport = connect_cut(NULL, 1);
+    char wanted[600];
+    origin_misbehave(origin, ORIGIN_404, 1);
+    snprintf(wanted, sizeof wanted,
+             "%s.002: not found (HTTP status 404): volume 2 of the package's 2 must be copied "
+             "there, too",
+             origin_url(origin));
+    nx_assert_fails(fetch_cut(transport, 2 * FILE_SIZE, 100, &err), err, wanted);
+    /* Put right, it is asked for again. */
+    nx_assert_ok(fetch_cut(transport, 2 * FILE_SIZE, 100, &err), err);
+    static const struct {
+        struct nx_volumes volumes;
+        const char *message;
+    } cases[] = {
+        { { FILE_SIZE, FILE_SIZE + 1, 3 * FILE_SIZE, 2 },
+          ".001: truncated: the server has 200000 bytes of at least 200001" },
+        { { FILE_SIZE, FILE_SIZE - 1, 3 * FILE_SIZE - 9, 2 },
+          ".001: a volume of another package, or of another version: the server has 200000 bytes, "
+          "at most 199999" },
+        { { FILE_SIZE, 2 * FILE_SIZE, 2 * FILE_SIZE + 1, 1 },
+          ".001: truncated: the server has 200000 bytes of at least 200001" },
+        { { FILE_SIZE, FILE_SIZE - 1, 2 * FILE_SIZE - 9, 1 }, ".001: a volume of another package" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        NX_AUTO_TRANSPORT struct nx_transport *wrong = connect_to(origin_url(origin), NULL, 1);
+        nx_assert_ok(nx_transport_set_volumes(wrong, &cases[i].volumes, &err), err);
+        nx_assert_ok(fetch_cut(wrong, 100, 1000, &err), err); /* of the head */
+        nx_assert_fails(fetch_cut(wrong, FILE_SIZE + 100, 100, &err), err, cases[i].message);
+    }
+}
+END_TEST
+
 /* ---- many at once ---------------------------------------------------------- */
 
 struct tally {
@@ -503,6 +710,12 @@ int main(void)
     tcase_add_test(tcase, test_taking);
     tcase_add_test(tcase, test_taking_nothing);
     tcase_add_test(tcase, test_holding);
+    tcase_add_test(tcase, test_volumes);
+    tcase_add_test(tcase, test_volume_urls);
+    tcase_add_test(tcase, test_trouble_between_volumes);
+    tcase_add_test(tcase, test_taking_over_volumes);
+    tcase_add_test(tcase, test_volume_of_other_mirror);
+    tcase_add_test(tcase, test_bad_volumes);
     tcase_add_test(tcase, test_many);
     tcase_add_loop_test(tcase, test_promoted_in_back_off, 0, NX_PRIORITIES);
     tcase_add_test(tcase, test_stop);

@@ -195,10 +195,10 @@ against_best() { # SYSTEM LIMIT: it holds on one link
         row "$link ${CALLED[$1]}: of the best peer's" "$ours" "$best" "$(ratio "$ours" "$best")" "$limit"
 }
 
-trained= ways=() peers=()
+boot= ways=() peers=()
 for system in $SYSTEMS; do
     case $system in
-    trained) trained=trained ;;
+    trained) boot=trained ;;
     ours | asked | warm) ways+=("$system") ;;
     *) peers+=("$system") ;;
     esac
@@ -208,9 +208,9 @@ for link in $LINKS; do
     if [ "$link" = 100M/40 ]; then runs=$RUNS; else ways=("${ways[@]/warm/}"); fi # a warm one knows no link
     for ((n = 0; n < runs; n++)); do
         if [ -n "${QUICK:-}" ] || [ "$link" != 100M/40 ]; then
-            round "$link" "$trained ${ways[*]}" "${peers[*]}"
+            round "$link" "$boot ${ways[*]}" "${peers[*]}"
         else
-            round "$link" "$trained" "${ways[*]}" "${peers[*]}"
+            round "$link" "$boot" "${ways[*]}" "${peers[*]}"
         fi
     done
     report "$link"
