@@ -229,6 +229,14 @@ static int by_name(const void *a, const void *b)
                   nx_virt_name(*(struct nx_virt_domain *const *)b));
 }
 
+/* The array, and its handles from that one on. */
+static void free_handles(virDomainPtr *handles, int from, int n)
+{
+    for (int i = from; i < n; i++)
+        lib.virDomainFree(handles[i]);
+    free(handles);
+}
+
 int nx_virt_all(struct nx_virt *virt, struct nx_virt_domain ***ret_domains, size_t *ret_n,
                 struct nx_error *err)
 {
@@ -237,22 +245,22 @@ int nx_virt_all(struct nx_virt *virt, struct nx_virt_domain ***ret_domains, size
     if (n < 0)
         return fail_virt(err, virt->uri);
     struct nx_virt_domain **domains = calloc((size_t)n + 1, sizeof *domains);
-    int ret = domains ? 0 : nx_fail_errno(err, "libvirt");
-    size_t kept = 0;
-    for (int i = 0; i < n; i++) {
-        if (ret < 0)
-            lib.virDomainFree(handles[i]);
-        else if ((ret = wrap(virt, handles[i], &domains[kept], err)) == 0)
-            kept++;
+    if (!domains) {
+        free_handles(handles, 0, n);
+        return nx_fail_errno(err, "libvirt");
     }
-    free(handles);
+    int kept = 0, ret = 0;
+    while (kept < n && (ret = wrap(virt, handles[kept], &domains[kept], err)) == 0)
+        kept++;
     if (ret < 0) {
-        nx_virt_free_all(domains, kept);
+        free_handles(handles, kept + 1, n); /* wrap() has freed that one */
+        nx_virt_free_all(domains, (size_t)kept);
         return -1;
     }
-    qsort(domains, kept, sizeof *domains, by_name);
+    free(handles);
+    qsort(domains, (size_t)kept, sizeof *domains, by_name);
     *ret_domains = domains;
-    *ret_n = kept;
+    *ret_n = (size_t)kept;
     return 0;
 }
 

@@ -35,6 +35,8 @@ if [ "${1:-}" != inside ]; then
     domain raw:"$work/disk.raw" >"$work/debian.xml"
     "$NXPACK" keygen -q "$work/a.pem" >/dev/null
     "$NXPACK" -q -k "$work/a.pem" -n debian "$work/debian.xml" "$work/debian.nxpk" || exit 1
+    head -c 5M /dev/urandom >"$work/disk.raw"
+    "$NXPACK" -q -k "$work/a.pem" -n museum --volume-size 2M "$work/debian.xml" "$work/museum.nxpk" || exit 1
     make_tls_certificate || exit 1
     # A certificate for the far server, which the guide's cache has to believe.
     openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=packages.example.org -addext subjectAltName=DNS:packages.example.org \
@@ -52,7 +54,7 @@ if [ "${3:-}" != rooted ]; then
     ip link set lo up && echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start || exit 1 # units give that right to users
     mount -t tmpfs -o mode=755 over "$work/over" || exit 1
     mkdir "$work/over/"{root,root-work,tree,tree-work,in}
-    cp "$work"/{debian.nxpk,far.key,far.pem} "$work/over/in/"
+    cp "$work"/{debian.nxpk,museum.nxpk*,far.key,far.pem} "$work/over/in/"
     mount -t overlay -o "lowerdir=/,upperdir=$work/over/root,workdir=$work/over/root-work" over "$merged" &&
         mkdir -p "$merged$PWD" &&
         mount -t overlay -o "lowerdir=$PWD,upperdir=$work/over/tree,workdir=$work/over/tree-work" over "$merged$PWD" &&
@@ -66,7 +68,7 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/r
 case $BUILD in *clang*) export CC=clang ;; esac
 mkdir -p /run/lock /run/apache2 /usr/local/sbin
 install -m 755 tests/lib/systemctl /usr/local/sbin/systemctl
-cp "$work/debian.nxpk" debian.nxpk # the tree's own stays as it is: all of this is an overlay
+cp "$work"/{debian.nxpk,museum.nxpk*} . # the tree's own stays as it is: all of this is an overlay
 cat "$work/far.pem" >>/etc/ssl/certs/ca-certificates.crt
 rm -f /etc/nginx/sites-enabled/nxpk /etc/nginx/conf.d/nxpk* # whoever runs this may have followed the guide
 known_as() { printf '%s localhost\n%s packages.example.org\n' 127.0.0.1 "$1" >/etc/hosts; }
@@ -141,6 +143,7 @@ for server in nginx Apache lighttpd Caddy; do
     follow $server && { follow 'Is it right?' || echo "  (by $server)"; }
     # It is this one that has answered.
     curl -sI http://packages.example.org/debian.nxpk | grep -qi "^server: $server" || { echo "FAILED: $server does not answer"; failed=$((failed + 1)); }
+    [ $server != nginx ] || follow Volumes
     stop_all
 done
 follow 'nxserve as a service' && follow 'Its log' && follow 'Its figures'

@@ -120,6 +120,12 @@ for command in "${commands[@]}"; do
         # It was used to check its data, which is half of its disk.
         [ "$(info '."boot-chunks-size"')" -gt 20000000 ] || fail "$command: what was used does not stand first" "$(info '."boot-chunks-size"')"
         ;;
+    "nxref --html"*)
+        for text in 'Machines to try' 'A small demonstration' "vmnetx+http://127.0.0.1:$http_port/demo.nxpk" 'data:image/png;base64,'; do
+            grep -qF "$text" "$SESSION/www/index.html" || fail "$command: the page has not" "$text"
+        done
+        ;;
+    "nxref check"*) is "$command: errors, warnings" "0 0" "$(as_author nxref check --json "http://127.0.0.1:$http_port/demo.nxpk" | jq -r '"\(.errors) \(.warnings)"')" ;;
     "nxserve --port"*) wait_until "nxserve" 20 curl -sf -o "$work/head" -r 0-99 "http://127.0.0.1:$http_port/demo.nxpk" ;;
     esac
 done
