@@ -29,6 +29,7 @@
 #include "common/progress.h"
 #include "fetch/accel.h"
 #include "fetch/cmdline.h"
+#include "fetch/demand.h"
 #include "fetch/display.h"
 #include "fetch/loadable.h"
 #include "fetch/picture.h"
@@ -518,7 +519,7 @@ static bool is_over(struct run *run, struct nx_settle *settle)
         return now - settle->start >= options->until_seconds * INT64_C(1000);
     if (!options->until_settled)
         return false;
-    switch (nx_settle_step(settle, now, run->session.stats.touched)) {
+    switch (nx_settle_step(settle, now, run->session.stats.touched, nx_demand_ms(run->vm.pid))) {
     case NX_SETTLE_POKE:
         nx_vm_poke(&run->vm, NULL);
         return false;

@@ -4,14 +4,18 @@
 
 #include "tests/support/main.h"
 
-/* Run with touches(ms), ask each 100 ms: when was it poked, and done?  -1: not within a day. */
-static void run(bool resumed, uint64_t (*touches)(int64_t ms), int64_t *ret_poke, int64_t *ret_done)
+/* Run with touches(ms), ask each 100 ms: when was it poked, and done?  -1: not within a day.  It wants the processor
+ * until busy_until, and a tenth of it afterwards.
+ */
+static void run_busy(bool resumed, uint64_t (*touches)(int64_t ms), int64_t busy_until,
+                     int64_t *ret_poke, int64_t *ret_done)
 {
     struct nx_settle settle;
     *ret_poke = *ret_done = -1;
     nx_settle_init(&settle, resumed, 5000);
     for (int64_t ms = 0; ms < 86400000 && *ret_done < 0; ms += 100) {
-        switch (nx_settle_step(&settle, 5000 + ms, touches(ms))) {
+        int64_t demand = ms < busy_until ? ms : busy_until + (ms - busy_until) / 10;
+        switch (nx_settle_step(&settle, 5000 + ms, touches(ms), demand)) {
         case NX_SETTLE_POKE:
             ck_assert_int_eq(*ret_poke, -1);
             *ret_poke = ms;
@@ -23,6 +27,11 @@ static void run(bool resumed, uint64_t (*touches)(int64_t ms), int64_t *ret_poke
             break;
         }
     }
+}
+
+static void run(bool resumed, uint64_t (*touches)(int64_t ms), int64_t *ret_poke, int64_t *ret_done)
+{
+    run_busy(resumed, touches, 0, ret_poke, ret_done);
 }
 
 /* 500 chunks in the first 300 ms, then one now and then; 200 more after the poke at 1.4 s or so. */
@@ -49,6 +58,29 @@ static uint64_t booting_machine(int64_t ms)
     return (uint64_t)(busy < 40000 ? busy : 40000) / 10;
 }
 
+/* A kernel is read in 2 s, unpacks itself for 30 s and then reads more for 5 s. */
+static uint64_t unpacking_machine(int64_t ms)
+{
+    if (ms < 2000)
+        return (uint64_t)ms / 10;
+    return ms < 32000 ? 200 : ms < 37000 ? 200 + (uint64_t)(ms - 32000) / 10 : 700;
+}
+
+START_TEST(waits_for_the_busy)
+{
+    int64_t poke, done;
+    run_busy(false, unpacking_machine, 37000, &poke, &done);
+    ck_assert_int_ge(poke, 47000 - 200);
+    ck_assert_int_le(poke, 60000);
+    run_busy(false, nothing, INT64_MAX, &poke, &done); /* DOS */
+    ck_assert_int_eq(poke, 50000);
+    ck_assert_int_eq(done, 100000);
+    run_busy(true, nothing, INT64_MAX, &poke, &done);
+    ck_assert_int_eq(poke, 5000);
+    ck_assert_int_eq(done, 10000);
+}
+END_TEST
+
 START_TEST(settles)
 {
     int64_t poke, done;
@@ -69,4 +101,4 @@ START_TEST(settles)
 }
 END_TEST
 
-NX_TEST_MAIN("settle", settles)
+NX_TEST_MAIN("settle", settles, waits_for_the_busy)
