@@ -81,6 +81,10 @@ static int check_head(struct nx_offer *offer, const struct nx_key *key, const ch
                       struct nx_error *err)
 {
     const struct nx_buffer *xml = &offer->head->domain_xml;
+    const struct nx_manifest *manifest = offer->head->manifest;
+    offer->cut = nx_manifest_is_cut(manifest, offer->size);
+    if (offer->cut)
+        offer->size = nx_manifest_end(manifest);
     if (key && nx_head_check_signer(offer->head, key, name, err) < 0)
         return -1;
     if (nx_machine_parse(xml->data, xml->len, "domain.xml", &offer->machine, err) < 0)

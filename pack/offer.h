@@ -19,6 +19,7 @@ struct nx_offer {
     struct nx_head *head;
     struct nx_machine *machine;
     uint64_t size;  /* bytes of the package */
+    bool cut;       /* into volumes, which nobody downloads by a click */
     char *address;  /* the URL that nxfetch is given */
     char *run;      /* where a click on "Run" leads: vmnetx+http(s), or the reference */
     char *download; /* the package or the reference itself */

@@ -218,17 +218,10 @@ static void picture(struct nx_html *html, const struct nx_offer *offer, const ch
     nx_html_newline(html);
 }
 
-static void actions(struct nx_html *html, const struct nx_offer *offer, const char *name,
-                    bool several)
+static void download(struct nx_html *html, const struct nx_offer *offer, const char *name,
+                     bool several)
 {
     const char *words = offer->reference ? "Reference (.netx)" : "Download (.nxpk)";
-    nx_html_begin(html, "p", "actions");
-    nx_html_begin(html, "a", "run");
-    nx_html_attr(html, "href", offer->run);
-    if (several)
-        nx_html_attrf(html, "aria-label", "Run %s", name);
-    nx_html_text(html, "Run");
-    nx_html_end(html);
     nx_html_newline(html);
     nx_html_begin(html, "a", "other");
     nx_html_attr(html, "href", offer->download);
@@ -237,6 +230,20 @@ static void actions(struct nx_html *html, const struct nx_offer *offer, const ch
         nx_html_attrf(html, "aria-label", "%s: %s", words, name);
     nx_html_text(html, words);
     nx_html_end(html);
+}
+
+static void actions(struct nx_html *html, const struct nx_offer *offer, const char *name,
+                    bool several)
+{
+    nx_html_begin(html, "p", "actions");
+    nx_html_begin(html, "a", "run");
+    nx_html_attr(html, "href", offer->run);
+    if (several)
+        nx_html_attrf(html, "aria-label", "Run %s", name);
+    nx_html_text(html, "Run");
+    nx_html_end(html);
+    if (offer->reference || !offer->cut)
+        download(html, offer, name, several);
     nx_html_newline(html);
     nx_html_end(html);
     nx_html_newline(html);

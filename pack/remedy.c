@@ -68,6 +68,10 @@ static const struct {
                                   "both, and waits for those that fit.",
                                   "Copy the package to all hosts that answer for this name, and "
                                   "empty the caches before them." },
+    [NX_TROUBLE_VOLUME] = { "volume", NX_SEVERITY_ERROR,
+                            "A machine that reads what is in that volume waits for it.",
+                            "Copy all of the package's volumes (*.nxpk.001 and so on) into the "
+                            "folder of its head again." },
     [NX_TROUBLE_UNRELIABLE] = { "unreliable", NX_SEVERITY_WARNING,
                                 "nxfetch asks again, and the machine waits meanwhile.",
                                 "See the server's log, and what limits it sets to a client's "

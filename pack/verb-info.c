@@ -47,7 +47,7 @@ static int read_info(const char *location, const char *ca_cert, struct info *inf
                      struct nx_error *err)
 {
     int ret = nx_http_is_url(location) ? read_remote(location, ca_cert, info, err)
-                                       : nx_local_head(location, &info->head, &info->size, err);
+                                       : nx_local_head(location, &info->head, &info->first, err);
     if (ret < 0)
         return -1;
     const struct nx_manifest *m = info->head->manifest;

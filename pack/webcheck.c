@@ -355,6 +355,45 @@ static int check_ranges(struct nx_webcheck_state *s, struct nx_error *err)
     return r;
 }
 
+/* ---- volumes --------------------------------------------------------------------------- */
+
+/* 1: the volume is there, with the size that it must have; a byte of it is enough to tell. */
+static int check_volume(struct nx_webcheck_state *s, const struct nx_volumes *volumes,
+                        unsigned number, struct nx_error *err)
+{
+    const struct nx_question question = { .length = 1 };
+    NX_AUTO_REPLY struct nx_reply reply = { 0 };
+    NX_AUTO_FREE char *url = NULL;
+    char suffix[NX_VOLUME_SUFFIX];
+    uint64_t least, most;
+    if (nx_http_extend_path(s->final_url, nx_volume_suffix(number, suffix), &url, err) < 0 ||
+        nx_webcheck_ask(s, url, &question, &reply, err) < 0)
+        return -1;
+    nx_volumes_bounds(volumes, number, &least, &most);
+    uint64_t size = reply.http.total;
+    if (reply.verdict.code != NX_OK)
+        nx_webcheck_found(s, NX_TROUBLE_VOLUME, "%s of %u volumes: %s", suffix, volumes->count,
+                          reply.verdict.msg);
+    else if (size < least || size > most)
+        nx_webcheck_found(s, NX_TROUBLE_VOLUME,
+                          "%s of %u volumes has %" PRIu64 " bytes, and must have %" PRIu64, suffix,
+                          volumes->count, size, least);
+    else
+        return 1;
+    return 0;
+}
+
+/* Up to the first that is not as it should be. */
+static int check_volumes(struct nx_webcheck_state *s, struct nx_error *err)
+{
+    const struct nx_manifest *manifest = s->head->manifest;
+    int r = 1;
+    for (unsigned i = 1;
+         nx_manifest_is_cut(manifest, s->total) && r > 0 && i <= manifest->volumes.count; i++)
+        r = check_volume(s, &manifest->volumes, i, err);
+    return r < 0 ? -1 : 0;
+}
+
 /* ---- the host's addresses ------------------------------------------------------------------ */
 
 /* Each may be another machine. */
@@ -399,7 +438,8 @@ static int run(struct nx_webcheck_state *s, struct nx_error *err)
     int r = check_head(s, err);
     if (r > 0)
         r = check_ranges(s, err);
-    if (r > 0 && (nx_webcheck_as_others(s, err) < 0 || check_addresses(s, err) < 0))
+    if (r > 0 && (nx_webcheck_as_others(s, err) < 0 || check_volumes(s, err) < 0 ||
+                  check_addresses(s, err) < 0))
         return -1;
     if (s->prober.repeated > 0)
         nx_webcheck_found(s, NX_TROUBLE_UNRELIABLE,

@@ -197,9 +197,17 @@ for url in "$nginx" "$nxserve"; do # what is said of a package is said of its vo
     done
 done
 "$BUILD/nxref" -q -k "$TRUST" "$nginx/t.nxpk" "$nxserve/t.nxpk" "$WORK/t.netx" || die nxref
+found() { "$BUILD/nxref" check --json "$1" 2>/dev/null | jq -c '[.findings[] | select(.severity == "error") | [.id, .what]]'; }
+[ "$(found "$nginx/t.nxpk")" = '[]' ] || die "nxref check: $(found "$nginx/t.nxpk")"
+# A page shows all of its size, and no link to download the head alone.
+"$BUILD/nxref" -q --html="$WORK/t.html" "$nginx/t.nxpk" || die "nxref --html"
+whole=$("$BUILD/nxpack" info --json "$nginx/t.nxpk" | jq .size)
+grep -q "$(awk -v n="$whole" 'BEGIN { printf "%.1f MiB", n / 1048576 }')" "$WORK/t.html" || die "the page has not $whole bytes"
+! grep -q 'Download' "$WORK/t.html" || die "the page has a download of the head"
 mv "$WORK/www/t.nxpk.002" "$WORK/b/" && rm "$WORK/a/t.nxpk.005"
 says "volume 2 of $count: $nginx/t.nxpk.002: not found" "$BUILD/nxref" "$nginx/t.nxpk" "$nxserve/t.nxpk" "$WORK/x.netx"
 says "volume 5 of $count: $nxserve/t.nxpk.005: not found" "$BUILD/nxref" "$nxserve/t.nxpk" "$WORK/x.netx"
+[ "$(found "$nginx/t.nxpk" | jq -r '.[0][0]')" = volume ] || die "nxref check: $(found "$nginx/t.nxpk")"
 new_cache
 : >"$log"
 asked=$(wc -l <"$SERVER_LOG")
@@ -310,7 +318,7 @@ for signal in INT KILL; do
 done
 echo "writing: no volume is left that does not belong there"
 
-for size in 0 1M 2097151 x -1 4G 99999999999999999999; do
+for size in 0 1M 2097151 x -1 4X 2000T 99999999999999999999; do
     STATUS=2 says "--volume-size $size: not a number from 2097152 to" "$nxpack" --volume-size=$size "$GUEST/domain.xml" "$out"
 done
 echo "refused: silly sizes"

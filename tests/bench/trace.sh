@@ -8,7 +8,8 @@
 # A link is RATE/ROUND TRIP: local, 1G/2, 100M/40, 20M/100 (bit/s, ms).  On 100M/40 there are RUNS rounds of all systems,
 # on the others OTHER_RUNS; beside each replay that on the local qcow2 goes on at the same time, so that both
 # have the same noise, and what counts is the difference.  The trained nxfetch is alone in that (but for QUICK=1 and other links), its
-# other ways beside each other; so are the peers, which mostly wait, each on a link of its own, or this would take hours.  Servers and caches
+# other ways beside each other; so are the peers, which mostly wait, each on a link of its own, or this would take hours.  The
+# guest's pauses are as long as they were for nxfetch, which goes on in them; for the peers, which do not, they are cut.  Servers and caches
 # are new in each run; the page cache has the server's files.  Requests and bytes of bodies are those of nginx's access log
 # until the login prompt.
 #
@@ -21,7 +22,8 @@
 . tests/bench/lib.sh
 TRACE=${TRACE:-build/guests/debian/trace}
 SYSTEMS=${SYSTEMS:-ours asked trained warm qcow2 raw nbdkit download}
-LONGEST=${LONGEST:-300} # ms that the guest thinks, at most: replay's -x
+# ms that the guest thinks, at most (replay's -x), where nothing goes on meanwhile, or nothing is to be reached.
+LONGEST=${LONGEST:-300}
 LINKS=${LINKS:-$([ -n "${QUICK:-}" ] && echo 100M/40 || echo 100M/40 local 1G/2 20M/100)}
 
 package debian >&2 || exit
@@ -95,7 +97,7 @@ stop() {
 # run SYSTEM DIR: seconds to the login prompt on stdout; what the replay says is in DIR.json.
 run() {
     local start=$EPOCHREALTIME
-    "start_$1" "$2" && "$BUILD/tools/replay" -c "$raw" -x "$LONGEST" ${TIMES:+-t "$TIMES-$1"} "$TRACE" "$TARGET" >"$2.json" && since "$start" || return
+    "start_$1" "$2" && "$BUILD/tools/replay" -c "$raw" ${longest:+-x "$longest"} ${TIMES:+-t "$TIMES-$1"} "$TRACE" "$TARGET" >"$2.json" && since "$start" || return
     [ ! -s "$2/stats.json" ] || cp "$2/stats.json" "$WORK/$1.stats"
     stop "$2" >&2
 }
@@ -207,10 +209,14 @@ for link in $LINKS; do
     runs=${OTHER_RUNS:-1}
     if [ "$link" = 100M/40 ]; then runs=$RUNS; else ways=("${ways[@]/warm/}"); fi # a warm one knows no link
     for ((n = 0; n < runs; n++)); do
-        if [ -n "${QUICK:-}" ] || [ "$link" != 100M/40 ]; then
-            round "$link" "$boot ${ways[*]}" "${peers[*]}"
+        if [ "$link" != 100M/40 ]; then
+            longest=$LONGEST round "$link" "$boot ${ways[*]} ${peers[*]}"
+        elif [ -n "${QUICK:-}" ]; then
+            longest= round "$link" "$boot ${ways[*]}"
+            longest=$LONGEST round "$link" "${peers[*]}"
         else
-            round "$link" "$boot" "${ways[*]}" "${peers[*]}"
+            longest= round "$link" "$boot" "${ways[*]}"
+            longest=$LONGEST round "$link" "${peers[*]}"
         fi
     done
     report "$link"
