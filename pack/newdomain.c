@@ -153,6 +153,15 @@ static int check_free(const struct creation *c, struct nx_error *err)
         return nx_fail(err, NX_ERR_SYSTEM,
                        "%s: %s has a domain of that name already: choose another one",
                        c->want->name, nx_virt_uri(c->virt));
+    /* It would go on from there. */
+    NX_AUTO_FREE char *save = nx_virt_save_path(c->virt, c->want->name);
+    if (!save)
+        return nx_fail_errno(err, "%s", c->want->name);
+    if (access(save, F_OK) == 0)
+        return nx_fail(err, NX_ERR_SYSTEM,
+                       "%s: is the saved memory of an earlier machine of that name: remove it, or "
+                       "choose another name",
+                       save);
     return 0;
 }
 
@@ -242,8 +251,9 @@ static void undo(struct creation *c)
 {
     struct nx_error err = NX_ERROR_INIT;
     if (c->domain && nx_virt_undefine(c->domain, &err) < 0)
-        nx_log(NX_LOG_WARNING, "%s is left behind: %s", c->want->name, err.msg);
-    if (c->has_disk)
+        nx_log(NX_LOG_WARNING, "%s is left behind, with its disk %s: %s", c->want->name, c->disk,
+               err.msg);
+    else if (c->has_disk)
         unlink(c->disk);
 }
 

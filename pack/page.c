@@ -42,9 +42,11 @@ static void description(struct nx_html *html, const struct nx_offer *offer)
 {
     char words[NX_DESCRIPTION_MAX + 1];
     snprintf(words, sizeof words, "%s", offer->head->manifest->description);
+    for (char *tab = words; (tab = strchr(tab, '\t'));)
+        *tab = ' ';
     char *rest = words;
     for (char *line; (line = strtok_r(rest, "\r\n", &rest));)
-        if (line[strspn(line, " \t")])
+        if (line[strspn(line, " ")])
             nx_html_element(html, "p", "description", nx_plain(line));
 }
 

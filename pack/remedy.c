@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tests/27-nxref-check.sh puts the lines of nginx, Apache, lighttpd and Caddy where their words say into the
+/* tests/28-nxref-check-mends.sh puts the lines of nginx, Apache, lighttpd and Caddy where their words say into the
  * configuration of the real server, and looks whether the trouble is gone.
  */
 #include "pack/remedy.h"

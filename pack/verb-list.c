@@ -22,13 +22,14 @@ static const struct option long_options[] = {
 };
 
 /* {"name": "debian", "uuid": "…", "state": "running", "packageable": true, "suspend": true, "problems": […]} */
-static int describe(const struct nx_virt_domain *domain, json_t *list, struct nx_error *err)
+static int describe(const struct nx_virt *virt, const struct nx_virt_domain *domain, json_t *list,
+                    struct nx_error *err)
 {
     NX_AUTO_FINDINGS struct nx_findings findings = { 0 };
     struct nx_error why = NX_ERROR_INIT;
     enum nx_virt_state state = NX_VIRT_OTHER;
     /* What cannot be looked at, such as a save that only root may read, is no reason to say nothing of the others. */
-    int ret = nx_byname_examine(domain, &state, &findings, &why);
+    int ret = nx_byname_examine(virt, domain, &state, &findings, &why);
     if (!findings.problems)
         findings.problems = json_array();
     if (ret < 0)
@@ -111,7 +112,7 @@ static int list_domains(const char *uri, bool json, struct nx_error *err)
     for (size_t i = 0; i < n && ret == 0; i++) {
         ret = nx_check_interrupt(err);
         if (ret == 0)
-            ret = describe(domains[i], list, err);
+            ret = describe(virt, domains[i], list, err);
     }
     nx_virt_free_all(domains, n);
     if (ret == 0)

@@ -115,7 +115,7 @@ static int validate_domain(const char *uri, const char *name, bool json, bool *r
     NX_AUTO_FINDINGS struct nx_findings findings = { 0 };
     enum nx_virt_state state;
     if (nx_virt_open(uri, &virt, err) < 0 || nx_virt_find(virt, name, &domain, err) < 0 ||
-        nx_byname_examine(domain, &state, &findings, err) < 0)
+        nx_byname_examine(virt, domain, &state, &findings, err) < 0)
         return -1;
     *ret_good = json_array_size(findings.problems) == 0;
     return tell(&findings, name, nx_virt_is_active(state), json, err);

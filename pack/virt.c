@@ -343,13 +343,13 @@ int nx_virt_xml(const struct nx_virt_domain *domain, bool inactive, struct nx_bu
     return nx_buffer_add(ret_xml, xml, strlen(xml), err);
 }
 
-char *nx_virt_save_path(const struct nx_virt_domain *domain)
+char *nx_virt_save_path(const struct nx_virt *virt, const char *name)
 {
-    NX_AUTO_FREE char *folder = domain->virt->system
+    NX_AUTO_FREE char *folder = virt->system
                                     ? strdup("/var/lib/libvirt/qemu/save")
                                     : user_path("XDG_CONFIG_HOME", ".config", "libvirt/qemu/save");
     char *path = NULL;
-    if (!folder || asprintf(&path, "%s/%s.save", folder, nx_virt_name(domain)) < 0)
+    if (!folder || asprintf(&path, "%s/%s.save", folder, name) < 0)
         return NULL;
     return path;
 }
@@ -447,8 +447,8 @@ int nx_virt_define(struct nx_virt *virt, const char *xml, struct nx_virt_domain 
 
 int nx_virt_undefine(struct nx_virt_domain *domain, struct nx_error *err)
 {
-    if (lib.virDomainUndefineFlags(domain->domain, VIR_DOMAIN_UNDEFINE_NVRAM |
-                                                       VIR_DOMAIN_UNDEFINE_MANAGED_SAVE) < 0)
+    /* It has never run: variables and memory of its name are another one's. */
+    if (lib.virDomainUndefineFlags(domain->domain, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM) < 0)
         return fail_virt(err, nx_virt_name(domain));
     return 0;
 }

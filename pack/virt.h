@@ -79,7 +79,7 @@ int nx_virt_xml(const struct nx_virt_domain *domain, bool inactive, struct nx_bu
                 struct nx_error *err);
 
 /* Where its managed save stands, or will stand; to be freed.  NULL without memory. */
-char *nx_virt_save_path(const struct nx_virt_domain *domain);
+char *nx_virt_save_path(const struct nx_virt *virt, const char *name);
 
 /* Save it in libvirt's own place (managed save), which ends it.  It shows progress.  On failure, also when a signal
  * interrupts it (CANCELLED), the machine goes on as before.

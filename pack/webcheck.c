@@ -366,10 +366,11 @@ static int check_volume(struct nx_webcheck_state *s, const struct nx_volumes *vo
     NX_AUTO_FREE char *url = NULL;
     char suffix[NX_VOLUME_SUFFIX];
     uint64_t least, most;
-    if (nx_http_extend_path(s->final_url, nx_volume_suffix(number, suffix), &url, err) < 0 ||
+    if (nx_http_extend_path(s->url, nx_volume_suffix(number, suffix), &url, err) < 0 ||
         nx_webcheck_ask(s, url, &question, &reply, err) < 0)
         return -1;
     nx_volumes_bounds(volumes, number, &least, &most);
+    s->prober.deadline += (int64_t)s->prober.timeout * 1000; /* there may be a thousand of them */
     uint64_t size = reply.http.total;
     if (reply.verdict.code != NX_OK)
         nx_webcheck_found(s, NX_TROUBLE_VOLUME, "%s of %u volumes: %s", suffix, volumes->count,
@@ -403,7 +404,8 @@ static int check_address(struct nx_webcheck_state *s, const char *address, struc
     const struct nx_question question = {
         .offset = NX_SMALL_OFFSET, .length = NX_SMALL, .may_be_short = true, .address = address
     };
-    if (nx_webcheck_ask(s, s->final_url, &question, &reply, err) < 0)
+    /* Not where it redirects to: that may be another host, with other addresses. */
+    if (nx_webcheck_ask(s, s->url, &question, &reply, err) < 0)
         return -1;
     if (reply.verdict.code == NX_OK) {
         compare(s, &reply, address);
@@ -422,7 +424,7 @@ static int check_address(struct nx_webcheck_state *s, const char *address, struc
 static int check_addresses(struct nx_webcheck_state *s, struct nx_error *err)
 {
     struct nx_addresses addresses;
-    nx_prober_addresses(&s->prober, s->final_url, &addresses);
+    nx_prober_addresses(&s->prober, s->url, &addresses);
     for (unsigned i = 0; addresses.n > 1 && i < addresses.n; i++)
         if (check_address(s, addresses.text[i], err) < 0)
             return -1;

@@ -498,18 +498,19 @@ START_TEST(test_trouble_between_volumes)
 }
 END_TEST
 
-static void take_all_cut(struct nx_transfer *transfer)
+static bool take_all_cut(struct nx_transfer *transfer)
 {
     NX_AUTO_BUFFER struct nx_buffer front = NX_BUFFER_INIT(0);
     size_t n = transfer->http.body.len / 7000 * 7000;
     if (n == 0)
-        return;
+        return true;
     uint64_t offset = transfer->offset;
     ck_assert_int_eq(nx_transfer_take(transfer, n, &front, NULL), 0);
     assert_repeated(front.data, offset, n);
     taken.len += n;
     if (transfer->http.body.len > taken.longest)
         taken.longest = transfer->http.body.len;
+    return true;
 }
 
 /* Taken bit by bit, over the ends of files, while answers break off: what stands before an end stays for what is behind

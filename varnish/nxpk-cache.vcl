@@ -20,7 +20,7 @@ sub vcl_recv {
     } else {
         set req.grace = 365d;
     }
-    if (req.url !~ "(?i)^[^?]*\.(nxpk|netx)$") {
+    if (req.url !~ "(?i)^[^?]*\.(nxpk(\.[0-9][0-9][0-9])?|netx)$") {
         return (synth(404));
     }
     if (req.method != "GET" && req.method != "HEAD") {
@@ -47,7 +47,7 @@ sub vcl_backend_response {
     }
     # A package may be replaced under its name: it is asked for with its ETag, every ten seconds, which costs no body
     # when it is the same.  One whose name ends in a digest, such as debian-0123456789abcdef.nxpk, never changes.
-    if (bereq.url ~ "(?i)[-._][0-9a-f]{16,}\.(nxpk|netx)$") {
+    if (bereq.url ~ "(?i)[-._][0-9a-f]{16,}\.(nxpk(\.[0-9][0-9][0-9])?|netx)$") {
         set beresp.ttl = 365d;
     } else {
         set beresp.ttl = 10s;
