@@ -258,6 +258,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *opaque)
 {
     struct nx_http_request *request = opaque;
     size_t len = size * n;
+    if (request->err.code != NX_OK)
+        return 0; /* it was refused before, while curl was not listening: curl_easy_pause() */
     if (!request->body_checked && judge_answer(request, &request->err) < 0)
         return 0;
     request->body_checked = true;

@@ -222,6 +222,7 @@ static struct batch *take_part(struct batch *batch, size_t n)
         return NULL;
     part->transfer.offset = transfer->offset;
     part->transfer.mirror = transfer->mirror;
+    part->transfer.first_mirror = transfer->first_mirror;
     if (nx_transfer_take(transfer, last->offset + last->size - transfer->offset,
                          &part->transfer.http.body, NULL) < 0) {
         free(part);
@@ -550,7 +551,10 @@ static void describe_wrong(struct nx_flights *flights, const struct nx_blob *blo
 static void fetch_again(struct nx_flights *flights, struct batch *from, struct flight *flight)
 {
     struct nx_error err = NX_ERROR_INIT;
-    unsigned mirror = from->transfer.mirror, n = nx_transport_mirrors(flights->transport);
+    const struct nx_transfer *transfer = &from->transfer;
+    /* Of two that each had a part of it one is wrong: in turn. */
+    unsigned mirror = flight->wrong % 2 ? transfer->mirror : transfer->first_mirror;
+    unsigned n = nx_transport_mirrors(flights->transport);
     unsigned tries = n * (nx_transport_is_patient(flights->transport) ? WRONG_RUN : WRONG_MAX);
     describe_wrong(flights, &flight->blob, mirror, &err);
     nx_transport_leave(flights->transport, mirror);

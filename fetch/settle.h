@@ -22,6 +22,7 @@ struct nx_settle {
     int64_t window;        /* ms: the rest that is looked for began then … */
     uint64_t window_had;   /* … with so many chunks touched */
     int64_t window_demand; /* … when the machine had wanted so much of the processor: ms */
+    int64_t demand, said;  /* so far; and what was said last, which goes back when a thread ends */
     bool poked;
 };
 

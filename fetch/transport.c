@@ -22,6 +22,8 @@
 #define SLOW_SPEED       256  /* bytes/s: what is slower than that is silence, at first */
 #define READAHEAD_TRIES  1
 #define CURL_BUFFER_SIZE (128L << 10)
+#define REFUSED_MS \
+    30000 /* so long a mirror without a volume is not asked for it: it may be copied there just now */
 #define HELD_MS \
     10 /* how often held transfers are looked at: a fast line's socket has more than that */
 
@@ -32,7 +34,7 @@ struct remote {
     char *url;
     char etag[256];     /* the first strong one seen, "" if none */
     bool etag_unstable; /* it has changed once: the digests alone decide now */
-    bool refused;       /* under lock: a volume that could not be had when it was asked for last */
+    int64_t refused;    /* under lock: ms: a volume that could not be had then; 0: it could */
 };
 
 struct mirror {
@@ -207,6 +209,8 @@ static int start_with(struct nx_transport *transport, struct nx_transfer *transf
     http->opaque = transfer;
     transfer->started = nx_now_ms();
     transfer->held = false;
+    if (http->kept == 0)
+        transfer->first_mirror = transfer->mirror;
     if (nx_http_prepare(easy, remote->url, transport->options, http, err) < 0)
         return -1;
     bound_slowness(transport, transfer, easy);
@@ -267,12 +271,14 @@ static void leave(struct nx_transport *transport, unsigned mirror) /* under lock
         transport->preferred = (mirror + 1) % transport->n_mirrors;
 }
 
-/* The first mirror from this one on that has not refused the file; this one if all have.  Under lock. */
+/* The first mirror from this one on that has not just refused the file; this one if all have.  Under lock. */
 static unsigned choose_mirror(const struct nx_transport *transport, unsigned first, unsigned file)
 {
+    int64_t now = nx_now_ms();
     for (unsigned i = 0; i < transport->n_mirrors; i++) {
         unsigned mirror = (first + i) % transport->n_mirrors;
-        if (!transport->mirrors[mirror].files[file].refused)
+        int64_t refused = transport->mirrors[mirror].files[file].refused;
+        if (!refused || now - refused > REFUSED_MS)
             return mirror;
     }
     return first;
@@ -283,11 +289,13 @@ static void leave_for(struct nx_transport *transport, struct nx_transfer *transf
 {
     unsigned mirror = transfer->mirror;
     if (refused && transfer->file > 0)
-        remote_of(transport, transfer)->refused = true;
+        remote_of(transport, transfer)->refused = nx_now_ms();
     else
         leave(transport, mirror);
-    transfer->mirror =
-        choose_mirror(transport, (mirror + 1) % transport->n_mirrors, transfer->file);
+    unsigned next = (mirror + 1) % transport->n_mirrors;
+    transfer->mirror = choose_mirror(transport, next, transfer->file);
+    if (!refused && transfer->mirror == mirror)
+        transfer->mirror = next; /* what has refused before is better than what does not answer */
 }
 
 /* Milliseconds until the next try, or -1: give up. */
@@ -381,7 +389,7 @@ static void learn_from(struct nx_transport *transport, const struct nx_transfer 
     if (!remote->etag_unstable && !remote->etag[0])
         snprintf(remote->etag, sizeof(remote->etag), "%s", transfer->http.etag);
     pthread_mutex_lock(&transport->lock);
-    remote->refused = false;
+    remote->refused = 0;
     pthread_mutex_unlock(&transport->lock);
 }
 
@@ -507,22 +515,28 @@ static void cancel_all(struct nx_transport *transport)
     }
 }
 
-/* Let those go on whose bytes are wanted again; are any still held? */
-static bool release_held(struct nx_transport *transport)
+/* Those that are held.  Only this thread holds them, and ends them. */
+static unsigned list_held(struct nx_transport *transport,
+                          struct nx_transfer *ret_transfers[TRANSFERS_MAX])
 {
-    struct nx_transfer *transfers[TRANSFERS_MAX], *transfer;
-    unsigned n = 0, still = 0;
+    struct nx_transfer *transfer;
+    unsigned n = 0;
     pthread_mutex_lock(&transport->lock);
     TAILQ_FOREACH(transfer, &transport->active, link)
     if (transfer->held)
-        transfers[n++] = transfer;
+        ret_transfers[n++] = transfer;
     pthread_mutex_unlock(&transport->lock);
-    for (unsigned i = 0; i < n; i++) {
-        if (transfers[i]->arrived(transfers[i]))
-            hold(transfers[i], false);
-        still += transfers[i]->held;
-    }
-    return still > 0;
+    return n;
+}
+
+/* Let those go on whose bytes are wanted again. */
+static void release_held(struct nx_transport *transport)
+{
+    struct nx_transfer *held[TRANSFERS_MAX];
+    unsigned n = list_held(transport, held);
+    for (unsigned i = 0; i < n; i++)
+        if (held[i]->arrived(held[i]))
+            hold(held[i], false);
 }
 
 static void *run(void *opaque)
@@ -533,14 +547,17 @@ static void *run(void *opaque)
         if (wait < 0)
             break;
         int running;
-        bool held = release_held(transport);
+        struct nx_transfer *held[TRANSFERS_MAX];
+        release_held(transport);
         curl_multi_perform(transport->multi, &running);
         handle_completed(transport);
         /* What has just ended may have made room, or be tried again at once. */
         wait = start_all(transport);
         if (wait < 0)
             break;
-        curl_multi_poll(transport->multi, NULL, 0, held && wait > HELD_MS ? HELD_MS : wait, NULL);
+        if (wait > HELD_MS && list_held(transport, held) > 0)
+            wait = HELD_MS;
+        curl_multi_poll(transport->multi, NULL, 0, wait, NULL);
     }
     return NULL;
 }
@@ -555,7 +572,8 @@ void nx_transport_submit(struct nx_transport *transport, struct nx_transfer *tra
     transfer->mirror = transport->preferred;
     if (transfer->avoided == transfer->mirror + 1)
         transfer->mirror = transfer->avoided % transport->n_mirrors;
-    transfer->mirror = choose_mirror(transport, transfer->mirror, transfer->file);
+    else
+        transfer->mirror = choose_mirror(transport, transfer->mirror, transfer->file);
     if (!stopping) {
         transfer->due = nx_now_ms() + transfer->delay_ms;
         transfer->state = NX_TRANSFER_QUEUED;

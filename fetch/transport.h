@@ -64,15 +64,16 @@ struct nx_transfer {
     /* The transport's own. */
     enum { NX_TRANSFER_IDLE, NX_TRANSFER_QUEUED, NX_TRANSFER_ACTIVE } state;
     TAILQ_ENTRY(nx_transfer) link;
-    unsigned file;     /* that is asked for: 0, or a volume */
-    CURL *easy;        /* while it is with curl */
-    int64_t due;       /* ms: not before */
-    int64_t started;   /* ms: when this try was; network thread */
-    bool held;         /* arrived() wanted no more; network thread */
-    unsigned failures; /* that may pass */
-    unsigned refusals; /* mirrors that have refused in a row */
-    bool waits;        /* counted among those that the user hears of */
-    char etag[256];    /* what If-Range names */
+    unsigned file;         /* that is asked for: 0, or a volume */
+    CURL *easy;            /* while it is with curl */
+    int64_t due;           /* ms: not before */
+    int64_t started;       /* ms: when this try was; network thread */
+    bool held;             /* arrived() wanted no more; network thread */
+    unsigned first_mirror; /* which has answered first: over volumes there may be several */
+    unsigned failures;     /* that may pass */
+    unsigned refusals;     /* mirrors that have refused in a row */
+    bool waits;            /* counted among those that the user hears of */
+    char etag[256];        /* what If-Range names */
 };
 
 /* urls are copied; options and report must outlive the transport.  tries: how often a failure that may

@@ -125,7 +125,7 @@ static int name_all(struct cut *cut, struct nx_error *err)
         return nx_fail_errno(err, "%s", path);
     if (name_volumes(cut, err) < 0 || nx_newfile_commit(cut->out, err) < 0)
         return goes ? nx_fail_while(err, "the package that had this name is removed") : -1;
-    if (was_cut || cut->volumes.count)
+    if (was_cut)
         remove_volumes(path, cut->volumes.count + 1, NX_VOLUMES_MAX);
     return 0;
 }

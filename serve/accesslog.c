@@ -26,7 +26,8 @@ struct nx_accesslog {
 
 static int open_file(const char *path)
 {
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+    /* O_NONBLOCK: a pipe that nobody reads must not hold the server. */
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 }
 
 int nx_accesslog_open(const char *path, struct nx_accesslog **ret_log, struct nx_error *err)

@@ -565,6 +565,22 @@ START_TEST(test_volume_of_other_mirror)
 }
 END_TEST
 
+/* A mirror that lacked a volume, and has it now, is asked again when the other one does not answer. */
+START_TEST(test_volume_that_came_later)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    struct origin *other = origin_start(data, FILE_SIZE);
+    struct nx_transport *transport = connect_cut(origin_url(other), 2);
+    origin_misbehave(origin, ORIGIN_404, 1);
+    nx_assert_ok(fetch_cut(transport, FILE_SIZE + 1000, 100, &err), err); /* from the other */
+    origin_misbehave(other, ORIGIN_RESET, UINT_MAX);
+    nx_assert_ok(fetch_cut(transport, FILE_SIZE + 5000, 100, &err), err);
+    ck_assert_uint_eq(origin_requests(origin), 2);
+    nx_transport_free(transport);
+    origin_stop(other);
+}
+END_TEST
+
 START_TEST(test_bad_volumes)
 {
     struct nx_error err = NX_ERROR_INIT;
@@ -716,6 +732,7 @@ int main(void)
     tcase_add_test(tcase, test_trouble_between_volumes);
     tcase_add_test(tcase, test_taking_over_volumes);
     tcase_add_test(tcase, test_volume_of_other_mirror);
+    tcase_add_test(tcase, test_volume_that_came_later);
     tcase_add_test(tcase, test_bad_volumes);
     tcase_add_test(tcase, test_many);
     tcase_add_loop_test(tcase, test_promoted_in_back_off, 0, NX_PRIORITIES);
