@@ -511,7 +511,7 @@ static void cancel_all(struct nx_transport *transport)
             curl_easy_cleanup(transfer->easy);
             transfer->easy = NULL;
         }
-        transfer->done(transfer, &err);
+        finish(transport, transfer, &err);
     }
 }
 
