@@ -71,8 +71,8 @@ static struct remote *remote_of(const struct nx_transport *transport,
 }
 
 /* Where the first byte is that is still to be asked for. */
-static struct nx_place place_of(const struct nx_transport *transport,
-                                const struct nx_transfer *transfer)
+static struct nx_volume_place place_of(const struct nx_transport *transport,
+                                       const struct nx_transfer *transfer)
 {
     return nx_volumes_place(&transport->volumes, transfer->offset + transfer->http.kept);
 }
@@ -195,7 +195,7 @@ static int start_with(struct nx_transport *transport, struct nx_transfer *transf
                       struct nx_error *err)
 {
     const struct remote *remote = remote_of(transport, transfer);
-    const struct nx_place place = place_of(transport, transfer);
+    const struct nx_volume_place place = place_of(transport, transfer);
     struct nx_http_request *http = &transfer->http;
     snprintf(transfer->etag, sizeof(transfer->etag), "%s", remote->etag);
     http->offset = place.offset;
@@ -863,7 +863,7 @@ const char *nx_transport_url(const struct nx_transport *transport, unsigned mirr
 const char *nx_transport_where(const struct nx_transport *transport, unsigned mirror,
                                uint64_t offset, char text[static 512], uint64_t *ret_within)
 {
-    struct nx_place place = nx_volumes_place(&transport->volumes, offset);
+    struct nx_volume_place place = nx_volumes_place(&transport->volumes, offset);
     *ret_within = place.offset;
     return nx_http_display_url(transport->mirrors[mirror].files[place.file].url, text);
 }

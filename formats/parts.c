@@ -160,7 +160,7 @@ int nx_parts_settle(struct nx_parts *parts, const struct nx_manifest *manifest,
 static const struct nx_part *find(const struct nx_parts *parts, uint64_t offset, size_t *n,
                                   uint64_t *ret_within)
 {
-    struct nx_place place = nx_volumes_place(&parts->volumes, offset);
+    struct nx_volume_place place = nx_volumes_place(&parts->volumes, offset);
     if (*n > place.left)
         *n = (size_t)place.left;
     *ret_within = place.offset;

@@ -33,19 +33,19 @@ int nx_volumes_check(struct nx_volumes *volumes, struct nx_error *err)
     return 0;
 }
 
-struct nx_place nx_volumes_place(const struct nx_volumes *volumes, uint64_t offset)
+struct nx_volume_place nx_volumes_place(const struct nx_volumes *volumes, uint64_t offset)
 {
     if (volumes->count == 0)
-        return (struct nx_place){ 0, offset, UINT64_MAX - offset };
+        return (struct nx_volume_place){ 0, offset, UINT64_MAX - offset };
     if (offset < volumes->head)
-        return (struct nx_place){ 0, offset, volumes->head - offset };
+        return (struct nx_volume_place){ 0, offset, volumes->head - offset };
     uint64_t behind = offset - volumes->head, n = behind / volumes->size;
     if (n >= volumes->count - 1) { /* what stands behind the chunks, too */
         behind -= (volumes->count - 1) * volumes->size;
-        return (struct nx_place){ volumes->count, behind, UINT64_MAX - behind };
+        return (struct nx_volume_place){ volumes->count, behind, UINT64_MAX - behind };
     }
     behind -= n * volumes->size;
-    return (struct nx_place){ (unsigned)n + 1, behind, volumes->size - behind };
+    return (struct nx_volume_place){ (unsigned)n + 1, behind, volumes->size - behind };
 }
 
 void nx_volumes_bounds(const struct nx_volumes *volumes, unsigned file, uint64_t *ret_least,

@@ -34,7 +34,7 @@ struct nx_volumes {
 };
 
 /* Where a byte of the package is. */
-struct nx_place {
+struct nx_volume_place {
     unsigned file;   /* 0: the head, or the package that is one file; else the number of a volume */
     uint64_t offset; /* in that file */
     uint64_t left;   /* bytes from there on that belong to this file; the last has all there are */
@@ -45,7 +45,7 @@ struct nx_place {
  */
 int nx_volumes_check(struct nx_volumes *volumes, struct nx_error *err);
 
-struct nx_place nx_volumes_place(const struct nx_volumes *volumes, uint64_t offset);
+struct nx_volume_place nx_volumes_place(const struct nx_volumes *volumes, uint64_t offset);
 
 /* How many bytes a file must have, and may have at most. */
 void nx_volumes_bounds(const struct nx_volumes *volumes, unsigned file, uint64_t *ret_least,

@@ -42,7 +42,7 @@ START_TEST(places)
     nx_assert_ok(nx_volumes_check(&v, &err), err);
     ck_assert_uint_eq(v.count, 3);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct nx_place place = nx_volumes_place(&v, cases[i].offset);
+        struct nx_volume_place place = nx_volumes_place(&v, cases[i].offset);
         ck_assert_uint_eq(place.file, cases[i].file);
         ck_assert_uint_eq(place.offset, cases[i].within);
         ck_assert_uint_eq(place.left, cases[i].left ? cases[i].left : UINT64_MAX - place.offset);
@@ -54,7 +54,7 @@ START_TEST(places)
     ck_assert_str_eq(nx_volumes_until(&v, 1000 + 4 * MIB - 1, 2, until), " (up to volume 3)");
     ck_assert_str_eq(nx_volumes_until(&v, 1000 + 4 * MIB, 999, until), "");
     const struct nx_volumes one_file = { 0 };
-    struct nx_place place = nx_volumes_place(&one_file, 12345);
+    struct nx_volume_place place = nx_volumes_place(&one_file, 12345);
     ck_assert(place.file == 0 && place.offset == 12345 && place.left == UINT64_MAX - 12345);
 }
 END_TEST
@@ -68,7 +68,7 @@ START_TEST(places_join)
     uint64_t at = 0;
     for (unsigned file = 0; file <= v.count; file++) {
         uint64_t least, most;
-        struct nx_place first = nx_volumes_place(&v, at);
+        struct nx_volume_place first = nx_volumes_place(&v, at);
         ck_assert_uint_eq(first.file, file);
         ck_assert_uint_eq(first.offset, 0);
         nx_volumes_bounds(&v, file, &least, &most);
