@@ -39,6 +39,7 @@ fetch_both() {
 
 mkdir "$work/www"
 head -c 2500000 /dev/urandom >"$work/www/big"
+head -c 60000000 /dev/urandom >"$work/www/long" # 5 s: so long a busy machine may take to cut the line
 head -c 100 /dev/urandom >"$work/www/small"
 start_nxserve "$work/www" || die nxserve
 
@@ -49,7 +50,7 @@ took 275 400 fetch_big "$URL_BASE/big"                            # 200 ms for t
 took 475 650 fetch_both "$URL_BASE/big"
 
 # Nothing comes through a dead line, in old connections or new ones; then all of it does.
-fetch "$URL_BASE/big" &
+fetch "$URL_BASE/long" &
 getting=$!
 wait_for 10 $getting test -s "$work/got" || die "nothing comes"
 relay_stop
@@ -58,12 +59,12 @@ curl -sS -o /dev/null --max-time 0.5 "$URL_BASE/small" 2>"$work/said"
 kill -0 $getting || die "a dead line has ended a connection"
 relay_go
 wait $getting || die "an old connection does not go on"
-cmp "$work/got" "$work/www/big" || die "other bytes after a dead line"
+cmp "$work/got" "$work/www/long" || die "other bytes after a dead line"
 fetch "$URL_BASE/small" || die "no new connection after a dead line"
 
 # A broken one ends all connections.
 rm "$work/got"
-fetch "$URL_BASE/big" 2>"$work/said" &
+fetch "$URL_BASE/long" 2>"$work/said" &
 getting=$!
 wait_for 10 $getting test -s "$work/got" || die "nothing comes"
 relay_cut
