@@ -65,7 +65,7 @@ for name in "${names[@]}"; do
     save=$(packed_from) domain=$GUEST/domain.xml
     took=$(for ((i = 0; i < RUNS; i++)); do added || exit; done | median) || exit
     row "packing $name: seconds that the memory adds" "$took" '' ''
-    row '  ... bytes of the save, and of the package' "$(stat -c %s "$work/out.nxpk")" "$(stat -c %s "$save")" ''
+    row '  ... bytes of the package, and of the save' "$(stat -c %s "$work/out.nxpk")" "$(stat -c %s "$save")" ''
     peak_row '  ...' --no-train "$save" || exit
 done
 
