@@ -20,7 +20,7 @@ T          ?=
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: FORCE all deps demo check check-all check-unit check-headers check-layers check-format format analyze \
+.PHONY: FORCE all deps demo check check-all check-minutes check-unit check-headers check-layers check-format format analyze \
         check-sanitizers fuzz fuzz-corpus bench install uninstall clean help man
 
 ifeq ($(V),1)
@@ -137,6 +137,9 @@ check-all:
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory check-run TESTS='$(CHECK_TESTS) $(SLOW_TESTS)'
 
+check-minutes:
+	@$(MAKE) --no-print-directory check-run TESTS='$(MINUTES_TESTS)'
+
 .PHONY: check-run
 check-run: all $(TEST_PROGRAMS:%=$(B)/%) $(TEST_PRELOADS)
 	@BUILD=$(B) T='$(T)' bash tests/run.sh $(TESTS)
@@ -222,7 +225,7 @@ help:
 	@echo 'make             build the programs and manual pages into $(B)'
 	@echo 'make demo        install what is needed, build, and boot a machine from a web server'
 	@echo 'make check       install what is needed, build, and run the tests (T=NAME for some of them)'
-	@echo 'make check-all   the same with the tests that need many minutes'
+	@echo 'make check-all   the same with the tests that need many minutes; check-minutes: those that need few'
 	@echo 'make install     into PREFIX (/usr/local), below DESTDIR; make uninstall removes it'
 	@echo 'make check-sanitizers  build the unit tests with ASan, UBSan and TSan, and run them (T=NAME)'
 	@echo 'make bench       measure against peers, up to 40 minutes (T=NAME for one; QUICK=1: 5 minutes)'

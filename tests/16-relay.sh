@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The relay, by which other tests have a slow line or a broken one (tests/tools/relay.c): what it costs, stops and cuts.
+# Alone: it measures how long something takes.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib/http.sh

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Many clients at once: nxserve holds those who are idle, answers those who are not, and its memory stays flat; where the limit of
 # open files leaves room for few, the others wait.  The whole of it, beside nginx, is tests/bench/serve.sh.
+# Alone: it measures, with 1,200 clients.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib/http.sh

@@ -13,6 +13,8 @@ $(foreach t,$(FUZZ_PROGRAMS),$(eval $(t)_MAIN := tests/$(t).c)$(eval $(t)_USES :
 # Shell tests in the order of their numbers: 1x programs, 5x and 6x real guests.  Those in tests/slow/ only by check-all.
 CHECK_TESTS := $(UNIT_TESTS) $(sort $(wildcard tests/[0-9]*.sh))
 SLOW_TESTS := $(sort $(wildcard tests/slow/*.sh))
+# Of those, the ones that need minutes, not hours: CI runs them too.
+MINUTES_TESTS := tests/slow/19-nxserve-unit.sh tests/slow/47-sitecaches.sh
 
 # What tests put before libc with LD_PRELOAD: its own, whatever the programs are built with.
 TEST_PRELOADS := $(patsubst tests/preload/%.c,$(B)/tools/%.so,$(wildcard tests/preload/*.c))

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Run tests and say what happened: the programs several at a time, for most of them wait, then the scripts one after the
-# other.  A test is a program: status 0 passed, 77 skipped, anything else failed.  Its output is shown when it fails, or
-# with V=1.
+# Run tests and say what happened: the programs several at a time, for most of them wait, then the scripts, one for each
+# processor (JOBS), for they wait as often as they work; and at last, one after the other, those that want the machine for
+# themselves: a line of their head begins with "# Alone: " and says why.  A test is a program: status 0 passed, 77 skipped,
+# anything else failed.  Its output is shown when it fails, or with V=1.
 #   BUILD=build/gcc tests/run.sh TEST...    T=NAME: only those whose name contains NAME
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -17,7 +18,7 @@ trap 'rm -rf "$results"' EXIT
 # one RESULTS TEST: its output goes to build/log, its name to the file RESULTS/passed, failed or skipped
 one() {
     local name log start=$SECONDS status took result text
-    name=$(basename "$2" .sh) log=build/log/$(basename "$2" .sh).log
+    name=${2#tests/} name=${name%.sh} log=build/log/${name//\//-}.log
     case $2 in
     *.sh) bash "$2" >"$log" 2>&1 </dev/null ;;
     *) "$BUILD/$2" >"$log" 2>&1 </dev/null ;;
@@ -35,15 +36,23 @@ one() {
 }
 export -f one
 
-programs=() scripts=()
+programs=() scripts=() alone=()
 for t in "$@"; do
     case $(basename "$t" .sh) in *"${T:-}"*) ;; *) continue ;; esac
-    case $t in *.sh) scripts+=("$t") ;; *) programs+=("$t") ;; esac
+    case $t in *.sh) ;; *) programs+=("$t") && continue ;; esac
+    if sed -n 1,12p "$t" | grep -q '^# Alone: '; then alone+=("$t"); else scripts+=("$t"); fi
 done
-printf '%s\n' ${programs[@]+"${programs[@]}"} | xargs -r -n 1 -P $((2 * $(nproc))) bash -c 'one "$@"' - "$results"
-for t in ${scripts[@]+"${scripts[@]}"}; do
-    one "$results" "$t"
-done
+# side_by_side JOBS TEST...
+side_by_side() {
+    local jobs=$1
+    shift
+    [ $# = 0 ] || printf '%s\n' "$@" | xargs -n 1 -P "$jobs" bash -c 'one "$@"' - "$results"
+}
+# More than four guests at once want more memory than many machines have.
+jobs=$(nproc)
+side_by_side $((2 * jobs)) ${programs[@]+"${programs[@]}"}
+side_by_side "${JOBS:-$((jobs < 4 ? jobs : 4))}" ${scripts[@]+"${scripts[@]}"}
+side_by_side 1 ${alone[@]+"${alone[@]}"}
 count() { cat "$results/$1" 2>/dev/null | wc -l; }
 [ ! -e "$results/failed" ] || echo "failed:" $(cat "$results/failed")
 echo "$(count passed) passed, $(count failed) failed, $(count skipped) skipped"
