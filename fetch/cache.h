@@ -71,6 +71,7 @@ struct nx_cache_head {
     struct nx_digest manifest; /* digest of manifest.xml */
     struct nx_digest bytes;    /* of the first bytes of the file: nx_cache_get() */
     char etag[256];            /* the server's strong ETag, or "" */
+    uint64_t total;            /* bytes of that file; 0 if an older nxfetch has kept this */
 };
 /* As nx_cache_put(); recorded after what was put before. */
 void nx_cache_put_head(struct nx_cache *cache, const char *url, const struct nx_cache_head *head);

@@ -293,10 +293,13 @@ int nx_cachestore_put_head(const struct nx_cachestore *store, const struct nx_di
 
 static bool read_head(const char *path, struct nx_cache_head *ret_head)
 {
+    const size_t older = offsetof(struct nx_cache_head, total);
     NX_AUTO_BUFFER struct nx_buffer buf = NX_BUFFER_INIT(sizeof(*ret_head));
-    if (nx_read_file(path, buf.max, &buf, NULL) < 0 || buf.len != sizeof(*ret_head))
+    if (nx_read_file(path, buf.max, &buf, NULL) < 0 ||
+        (buf.len != sizeof(*ret_head) && buf.len != older))
         return false;
-    memcpy(ret_head, buf.data, sizeof(*ret_head));
+    ret_head->total = 0;
+    memcpy(ret_head, buf.data, buf.len);
     return ret_head->etag[sizeof(ret_head->etag) - 1] == '\0';
 }
 

@@ -6,15 +6,17 @@
 
 /* ---- the cache ------------------------------------------------------------- */
 
-/* The head that the cache has for one of the URLs; false if there is none that can be used. */
-static bool open_cached(const struct nx_opening *opening, struct nx_opened *ret_opened)
+/* The head that the cache has for one of the URLs, and what was known of its file; false if there is none that can be
+ * used.
+ */
+static bool open_cached(const struct nx_opening *opening, struct nx_opened *ret_opened,
+                        struct nx_cache_head *ret_record)
 {
     const struct nx_engine_config *config = opening->config;
     for (unsigned i = 0; opening->cache && i < config->n_urls; i++) {
-        struct nx_cache_head record;
-        if (!nx_cache_get_head(opening->cache, config->urls[i], &record))
+        if (!nx_cache_get_head(opening->cache, config->urls[i], ret_record))
             continue;
-        NX_AUTO_BYTES struct nx_bytes *bytes = nx_cache_get(opening->cache, &record.bytes);
+        NX_AUTO_BYTES struct nx_bytes *bytes = nx_cache_get(opening->cache, &ret_record->bytes);
         NX_AUTO_HEAD struct nx_head *head = NULL;
         size_t need;
         if (!bytes || bytes->len > NX_HEAD_MAX ||
@@ -28,18 +30,25 @@ static bool open_cached(const struct nx_opening *opening, struct nx_opened *ret_
     return false;
 }
 
+/* What the web has said of the file. */
+struct answer {
+    uint64_t total;
+    char etag[256];
+};
+
 /* Keep a head that has come from the web. */
 static void keep_head(const struct nx_opening *opening, const struct nx_opened *opened,
-                      const char *etag)
+                      const struct answer *answer)
 {
-    struct nx_cache_head record = { .manifest = opened->head->manifest_digest };
+    struct nx_cache_head record = { .manifest = opened->head->manifest_digest,
+                                    .total = answer->total };
     if (!opening->cache)
         return;
     NX_AUTO_BYTES struct nx_bytes *bytes = nx_bytes_copy(opened->front.data, opened->front.len);
     if (!bytes)
         return;
     nx_digest_of(bytes->data, bytes->len, &record.bytes);
-    snprintf(record.etag, sizeof(record.etag), "%s", etag);
+    memcpy(record.etag, answer->etag, sizeof(record.etag));
     nx_cache_put(opening->cache, &record.bytes, bytes);
     nx_cache_put_head(opening->cache, opening->config->urls[0], &record);
 }
@@ -52,12 +61,6 @@ static void forget(struct nx_opened *opened)
 }
 
 /* ---- the web --------------------------------------------------------------- */
-
-/* What the web has said of the file. */
-struct answer {
-    uint64_t total;
-    char etag[256];
-};
 
 /* Append the file's bytes from front.len up to end; fewer if it ends before. */
 static int fetch_front(const struct nx_opening *opening, struct nx_opened *opened,
@@ -133,30 +136,44 @@ static int check_total(const struct nx_opening *opening, struct nx_opened *opene
     return 0;
 }
 
+/* What a file of so many bytes was, which cannot be asked for now; 0: nobody has noted how many, and a package that was
+ * made for volumes most likely stands in them.
+ */
+static bool is_cut(const struct nx_opened *opened, uint64_t total)
+{
+    const struct nx_manifest *manifest = opened->head->manifest;
+    return total > 0 ? nx_manifest_is_cut(manifest, total) : manifest->volumes.count > 0;
+}
+
 static int open_web(const struct nx_opening *opening, struct nx_opened *opened,
                     struct nx_error *err)
 {
     struct answer answer = { 0 };
-    if (open_cached(opening, opened)) {
+    struct nx_cache_head known;
+    if (open_cached(opening, opened, &known)) {
         struct nx_error why = NX_ERROR_INIT;
         int r = revalidate(opening, opened, &answer, &why);
         if (r < 0 && why.code == NX_ERR_NETWORK) {
             nx_report_text(opening->report, NX_MSG_NOTICE,
                            "%s: going on with the version in the cache", why.msg);
-            opened->cut = opened->head->manifest->volumes.count > 0; /* most likely */
+            opened->cut = is_cut(opened, known.total);
             return 0;
         }
         if (r < 0 && err)
             *err = why;
-        if (r != 0)
-            return r < 0 ? -1 : check_total(opening, opened, answer.total, err);
+        if (r < 0 || (r > 0 && check_total(opening, opened, answer.total, err) < 0))
+            return -1;
+        if (r > 0 && answer.total != known.total)
+            keep_head(opening, opened, &answer);
+        if (r > 0)
+            return 0;
     } else if (fetch_front(opening, opened, &opened->front, NX_HEAD_FIRST, &answer, err) < 0) {
         return -1;
     }
     if (parse_front(opening, opened, &answer, err) < 0 ||
         check_total(opening, opened, answer.total, err) < 0)
         return -1;
-    keep_head(opening, opened, answer.etag);
+    keep_head(opening, opened, &answer);
     return 0;
 }
 
@@ -165,7 +182,8 @@ static int open_web(const struct nx_opening *opening, struct nx_opened *opened,
 static int open_offline(const struct nx_opening *opening, struct nx_opened *opened,
                         struct nx_error *err)
 {
-    if (open_cached(opening, opened))
+    struct nx_cache_head known;
+    if (open_cached(opening, opened, &known))
         return 0;
     return nx_fail(
         err, NX_ERR_NETWORK,

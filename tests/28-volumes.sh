@@ -4,6 +4,7 @@
 # mirrors of which each lacks a volume, in no more requests than the whole; what is missing, short or of another version
 # is named; nxpack leaves no volume that does not belong there, whatever ends it.
 . tests/lib/http.sh
+. tests/lib/relay.sh
 . tests/lib/guests.sh
 . tests/lib/qemu.sh
 SIZE=$((4 << 20))
@@ -167,6 +168,23 @@ halt
 "$BUILD/nxfetch" info --json "$URL_BASE/t.nxpk" >"$WORK/said" || die "nxfetch info"
 same "volumes, says nxfetch info" "$(jq .volumes "$WORK/said")" "$count"
 echo "pull: $whole requests in one file, $cut in $count volumes; offline from the cache"
+
+# Started from the cache while there is no network: what the file was then, whole or a head, it still is.
+direct=$URL_BASE
+start_relay || die "the relay"
+for name in whole t; do
+    new_cache
+    mount_package "$URL_BASE/$name.nxpk" --trust "$TRUST" --no-complete
+    halt
+    relay_cut
+    mount_package "$URL_BASE/$name.nxpk" --trust "$TRUST" --no-complete
+    told 10 "going on with the version in the cache"
+    relay_go
+    cmp "$IMAGE" "$GUEST/disk.raw" || die "$name, started without a network: another disk"
+    halt
+done
+URL_BASE=$direct
+echo "started without a network: from one file and from volumes"
 
 # With it in the cache, one request asks whether the head is still the same.
 : >"$log"
