@@ -258,12 +258,15 @@ int nx_webserver_has_config(enum nx_webserver webserver)
 
 /* ---- what mends it --------------------------------------------------------------- */
 
-#define IN_NGINX                                                                                  \
-    "In the location that serves packages, as in location ~* \"\\.(nxpk|netx)$\" { … } of the " \
+/* How the names of packages, of their volumes and of references end, as a regular expression. */
+#define NAMES    "nxpk(\\.[0-9][0-9][0-9])?|netx"
+#define PACKAGES "\\.(" NAMES ")$"
+#define IN_NGINX                                                                               \
+    "In the location that serves packages, as in location ~* \"" PACKAGES "\" { … } of the " \
     "server block:"
-#define IN_APACHE "In the virtual host, in <FilesMatch \"\\.(?i:nxpk|netx)$\"> … </FilesMatch>:"
+#define IN_APACHE "In the virtual host, in <FilesMatch \"\\.(?i:" NAMES ")$\"> … </FilesMatch>:"
 #define IN_APACHE_HEADERS                                                                         \
-    "In the virtual host, in <FilesMatch \"\\.(?i:nxpk|netx)$\"> … </FilesMatch> (and a2enmod " \
+    "In the virtual host, in <FilesMatch \"\\.(?i:" NAMES ")$\"> … </FilesMatch> (and a2enmod " \
     "headers):"
 #define IN_APACHE_SERVER "In the virtual host:"
 #define IN_LIGHTTPD      "At the end of lighttpd.conf:"
@@ -274,7 +277,7 @@ int nx_webserver_has_config(enum nx_webserver webserver)
 /* A second block that sets one more header would take the first one's away, so each trouble with headers has all. */
 #define LIGHTTPD_HEADERS                                                    \
     "server.modules += ( \"mod_setenv\" )\n"                                \
-    "$HTTP[\"url\"] =~ \"(?i)\\.(nxpk|netx)$\" {\n"                         \
+    "$HTTP[\"url\"] =~ \"(?i)" PACKAGES "\" {\n"                            \
     "    setenv.set-response-header = (\n"                                  \
     "        \"Cache-Control\" => \"" NX_CACHE_REVALIDATE "\",\n"           \
     "        \"Access-Control-Allow-Origin\" => \"*\",\n"                   \
@@ -333,7 +336,7 @@ static const struct {
     { NX_WEBSERVER_APACHE, NX_TROUBLE_NO_ETAG, { IN_APACHE, "FileETag MTime Size\n" } },
     { NX_WEBSERVER_APACHE,
       NX_TROUBLE_ETAG_CHANGES,
-      { "On each host, in <FilesMatch \"\\.(?i:nxpk|netx)$\"> … </FilesMatch>; and copy the "
+      { "On each host, in <FilesMatch \"\\.(?i:" NAMES ")$\"> … </FilesMatch>; and copy the "
         "package "
         "with its time (rsync -t, cp -p):",
         "FileETag MTime Size\n" } },
@@ -367,26 +370,26 @@ static const struct {
     /* lighttpd */
     { NX_WEBSERVER_LIGHTTPD,
       NX_TROUBLE_NO_RANGES,
-      { IN_LIGHTTPD, "$HTTP[\"url\"] =~ \"(?i)\\.(nxpk|netx)$\" {\n"
+      { IN_LIGHTTPD, "$HTTP[\"url\"] =~ \"(?i)" PACKAGES "\" {\n"
                      "    server.range-requests = \"enable\"\n}\n" } },
     { NX_WEBSERVER_LIGHTTPD,
       NX_TROUBLE_COMPRESSED,
-      { IN_LIGHTTPD, "$HTTP[\"url\"] =~ \"(?i)\\.(nxpk|netx)$\" {\n"
+      { IN_LIGHTTPD, "$HTTP[\"url\"] =~ \"(?i)" PACKAGES "\" {\n"
                      "    deflate.mimetypes = ( )\n}\n" } },
     { NX_WEBSERVER_LIGHTTPD,
       NX_TROUBLE_COMPRESSES,
-      { IN_LIGHTTPD, "$HTTP[\"url\"] =~ \"(?i)\\.(nxpk|netx)$\" {\n"
+      { IN_LIGHTTPD, "$HTTP[\"url\"] =~ \"(?i)" PACKAGES "\" {\n"
                      "    deflate.mimetypes = ( )\n}\n" } },
     { NX_WEBSERVER_LIGHTTPD,
       NX_TROUBLE_NO_ETAG,
       { "At the end of lighttpd.conf; and it sends no ETag for a file whose type it does not know:",
-        "$HTTP[\"url\"] =~ \"(?i)\\.(nxpk|netx)$\" {\n"
+        "$HTTP[\"url\"] =~ \"(?i)" PACKAGES "\" {\n"
         "    static-file.etags = \"enable\"\n}\n" } },
     { NX_WEBSERVER_LIGHTTPD,
       NX_TROUBLE_ETAG_CHANGES,
       { "On each host, at the end of lighttpd.conf; and copy the package with its time (rsync -t, "
         "cp -p):",
-        "$HTTP[\"url\"] =~ \"(?i)\\.(nxpk|netx)$\" {\n"
+        "$HTTP[\"url\"] =~ \"(?i)" PACKAGES "\" {\n"
         "    etag.use-inode = \"disable\"\n}\n" } },
     { NX_WEBSERVER_LIGHTTPD,
       NX_TROUBLE_TYPE,
@@ -400,7 +403,7 @@ static const struct {
     { NX_WEBSERVER_LIGHTTPD, NX_TROUBLE_NOT_CACHED, { IN_LIGHTTPD_ONCE, LIGHTTPD_HEADERS } },
     { NX_WEBSERVER_LIGHTTPD,
       NX_TROUBLE_NO_KEEP_ALIVE,
-      { IN_LIGHTTPD, "$HTTP[\"url\"] =~ \"(?i)\\.(nxpk|netx)$\" {\n"
+      { IN_LIGHTTPD, "$HTTP[\"url\"] =~ \"(?i)" PACKAGES "\" {\n"
                      "    server.max-keep-alive-requests = 1000\n}\n" } },
     { NX_WEBSERVER_LIGHTTPD,
       NX_TROUBLE_NO_HTTP2,
@@ -410,11 +413,11 @@ static const struct {
     /* Caddy */
     { NX_WEBSERVER_CADDY,
       NX_TROUBLE_COMPRESSED,
-      { IN_CADDY, "@nxpk_plain path_regexp (?i)\\.(nxpk|netx)$\n"
+      { IN_CADDY, "@nxpk_plain path_regexp (?i)" PACKAGES "\n"
                   "request_header @nxpk_plain -Accept-Encoding\n" } },
     { NX_WEBSERVER_CADDY,
       NX_TROUBLE_COMPRESSES,
-      { IN_CADDY, "@nxpk_plain path_regexp (?i)\\.(nxpk|netx)$\n"
+      { IN_CADDY, "@nxpk_plain path_regexp (?i)" PACKAGES "\n"
                   "request_header @nxpk_plain -Accept-Encoding\n" } },
     { NX_WEBSERVER_CADDY,
       NX_TROUBLE_TYPE,
@@ -424,22 +427,22 @@ static const struct {
                   "header @netx_type Content-Type " NX_REFERENCE_TYPE "\n" } },
     { NX_WEBSERVER_CADDY,
       NX_TROUBLE_NO_CORS,
-      { IN_CADDY, "@nxpk_cors path_regexp (?i)\\.(nxpk|netx)$\n"
+      { IN_CADDY, "@nxpk_cors path_regexp (?i)" PACKAGES "\n"
                   "header @nxpk_cors Access-Control-Allow-Origin \"*\"\n"
                   "header @nxpk_cors Access-Control-Expose-Headers \"" NX_CORS_EXPOSE "\"\n" } },
     { NX_WEBSERVER_CADDY,
       NX_TROUBLE_NO_CACHE_CONTROL,
-      { IN_CADDY, "@nxpk_cache path_regexp (?i)\\.(nxpk|netx)$\n"
+      { IN_CADDY, "@nxpk_cache path_regexp (?i)" PACKAGES "\n"
                   "header @nxpk_cache Cache-Control \"" NX_CACHE_REVALIDATE "\"\n" } },
     { NX_WEBSERVER_CADDY,
       NX_TROUBLE_CACHED_TOO_LONG,
-      { IN_CADDY, "@nxpk_cache path_regexp (?i)\\.(nxpk|netx)$\n"
+      { IN_CADDY, "@nxpk_cache path_regexp (?i)" PACKAGES "\n"
                   "header @nxpk_cache {\n"
                   "    defer\n"
                   "    Cache-Control \"" NX_CACHE_REVALIDATE "\"\n}\n" } },
     { NX_WEBSERVER_CADDY,
       NX_TROUBLE_NOT_CACHED,
-      { IN_CADDY, "@nxpk_cache path_regexp (?i)\\.(nxpk|netx)$\n"
+      { IN_CADDY, "@nxpk_cache path_regexp (?i)" PACKAGES "\n"
                   "header @nxpk_cache {\n"
                   "    defer\n"
                   "    Cache-Control \"" NX_CACHE_REVALIDATE "\"\n}\n" } },
@@ -518,7 +521,7 @@ static const struct {
     { NX_WEBSERVER_VARNISH,
       NX_TROUBLE_COMPRESSES,
       { "In vcl_backend_response of the VCL:",
-        "if (bereq.url ~ \"(?i)\\.(nxpk|netx)$\") {\n    set beresp.do_gzip = false;\n}\n" } },
+        "if (bereq.url ~ \"(?i)" PACKAGES "\") {\n    set beresp.do_gzip = false;\n}\n" } },
 };
 
 struct nx_remedy nx_remedy_for(enum nx_webserver webserver, enum nx_trouble trouble)

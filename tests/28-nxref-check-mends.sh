@@ -36,7 +36,7 @@ mends() {
     stop_server "$SERVER_PID"
 }
 
-nginx_with() { start_nginx_plain "$root" "$1 ${2:+location ~* \"\\.(nxpk|netx)\$\" { $2 \}}"; }
+nginx_with() { start_nginx_plain "$root" "$1 ${2:+location ~* \"\\.(nxpk(\\.[0-9][0-9][0-9])?|netx)\$\" { $2 \}}"; }
 nginx_tls_with() {
     local listen=ssl
     [ -z "$2" ] || listen=$(sed -n 's/^listen 443 \(.*\);$/\1/p' <<<"$2")
@@ -62,7 +62,7 @@ fi
 apache_with() {
     local lines=${2:-}
     case ${lines:+${where:-}} in
-    *'<FilesMatch'*) lines="<FilesMatch \"\\.(?i:nxpk|netx)\$\">"$'\n'$lines$'\n</FilesMatch>' ;;
+    *'<FilesMatch'*) lines="<FilesMatch \"\\.(?i:nxpk(\\.[0-9][0-9][0-9])?|netx)\$\">"$'\n'$lines$'\n</FilesMatch>' ;;
     esac
     start_apache "$root" --plain "$1"$'\n'"$lines"
 }
@@ -161,7 +161,7 @@ all() {
     check "$URL_BASE/a.nxpk"
     # Each block of lines once: lighttpd's says all headers.
     lines=$(jq -r '[.findings[] | select(.lines) | if (.remedy | contains("<FilesMatch"))
-        then "<FilesMatch \"\\.(?i:nxpk|netx)$\">\n" + .lines + "</FilesMatch>\n" else .lines end] | unique | join("")' "$report")
+        then "<FilesMatch \"\\.(?i:nxpk(\\.[0-9][0-9][0-9])?|netx)$\">\n" + .lines + "</FilesMatch>\n" else .lines end] | unique | join("")' "$report")
     stop_server "$SERVER_PID"
     "${server}_with" "$mistake" "$lines"
     started $? "$server, with all lines" || return
