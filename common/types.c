@@ -28,11 +28,13 @@ const size_t nx_n_media_types = sizeof nx_media_types / sizeof *nx_media_types;
 static const struct nx_media_type unknown = { "", "application/octet-stream", false, false };
 static const struct nx_media_type volume = { "", "application/octet-stream", true, false };
 
-/* Of the len bytes of name: where the last extension's dot is; NULL: there is none. */
+/* Of the len bytes of name: where the last extension's dot is; NULL: there is none.  The dot of a hidden file is none. */
 static const char *last_dot(const char *name, size_t len)
 {
     const char *dot = memrchr(name, '.', len);
-    return dot && !memchr(dot, '/', len - (size_t)(dot - name)) ? dot : NULL;
+    if (!dot || memchr(dot, '/', len - (size_t)(dot - name)))
+        return NULL;
+    return dot > name && dot[-1] != '/' ? dot : NULL;
 }
 
 static const struct nx_media_type *find(const char *extension, size_t len)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "fetch/options.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/userdir.h"
 #include "fetch/cache.h"
 
 #define MEMORY_MIN (UINT64_C(1) << 20)
@@ -132,15 +134,8 @@ static int set_cache_dir(struct nx_options *options, char *dir, struct nx_error 
 /* $XDG_CACHE_HOME/nxpk, or below $HOME; with neither there is no cache. */
 static int default_cache_dir(struct nx_options *options, struct nx_error *err)
 {
-    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char *dir = NULL;
-    if (base && base[0] == '/')
-        return asprintf(&dir, "%s/nxpk", base) < 0 ? set_cache_dir(options, NULL, err)
-                                                   : set_cache_dir(options, dir, err);
-    if (home && home[0] == '/')
-        return asprintf(&dir, "%s/.cache/nxpk", home) < 0 ? set_cache_dir(options, NULL, err)
-                                                          : set_cache_dir(options, dir, err);
-    return 0;
+    char *dir = nx_user_path("XDG_CACHE_HOME", ".cache", "nxpk");
+    return dir || errno ? set_cache_dir(options, dir, err) : 0;
 }
 
 /* Options about the machine. */

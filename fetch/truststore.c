@@ -9,22 +9,13 @@
 
 #include "common/clock.h"
 #include "common/io.h"
+#include "common/userdir.h"
 
 #define VERSION 1
 
 NX_DEFINE_AUTO(json_t *, json, json_decref)
 
 /* ---- the file ---- */
-
-static char *find_path(void)
-{
-    const char *base = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    char *path;
-    int n = base && base[0] == '/'   ? asprintf(&path, "%s/nxpk/trust.json", base)
-            : home && home[0] == '/' ? asprintf(&path, "%s/.config/nxpk/trust.json", home)
-                                     : -1;
-    return n < 0 ? NULL : path;
-}
 
 static json_t *section(const struct nx_truststore *store, const char *name)
 {
@@ -114,7 +105,7 @@ static int read_root(const char *path, json_t **ret_root, struct nx_error *err)
 
 int nx_truststore_open(struct nx_truststore *store, struct nx_error *err)
 {
-    store->path = find_path();
+    store->path = nx_user_path("XDG_CONFIG_HOME", ".config", "nxpk/trust.json");
     return read_root(store->path, &store->root, err);
 }
 

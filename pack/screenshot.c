@@ -9,24 +9,13 @@
 
 #include "common/io.h"
 #include "common/log.h"
-
-/* Bytes of the name without the ending that packages and references have. */
-static size_t stem(const char *name)
-{
-    static const char *const endings[] = { ".nxpk", ".netx" };
-    size_t len = strlen(name);
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        size_t n = strlen(endings[i]);
-        if (len > n && name[len - n - 1] != '/' && strcmp(name + len - n, endings[i]) == 0)
-            return len - n;
-    }
-    return len;
-}
+#include "common/types.h"
 
 char *nx_screenshot_path(const char *package)
 {
+    size_t stem = nx_media_type_of(package)->ours ? nx_name_stem(package) : strlen(package);
     char *path;
-    return asprintf(&path, "%.*s.png", (int)stem(package), package) < 0 ? NULL : path;
+    return asprintf(&path, "%.*s.png", (int)stem, package) < 0 ? NULL : path;
 }
 
 /* Into a buffer that is thrown away: what can be decoded here can be shown elsewhere. */

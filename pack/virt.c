@@ -17,6 +17,7 @@
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/progress.h"
+#include "common/userdir.h"
 #include "formats/xml.h"
 
 #define LIBRARY "libvirt.so.0"
@@ -144,20 +145,10 @@ bool nx_virt_is_system(const struct nx_virt *virt)
     return virt->system;
 }
 
-/* $variable/tail, or ~/fallback/tail; to be freed. */
-static char *user_path(const char *variable, const char *fallback, const char *tail)
-{
-    const char *base = getenv(variable), *home = getenv("HOME");
-    char *path;
-    int n = base && *base == '/' ? asprintf(&path, "%s/%s", base, tail)
-                                 : asprintf(&path, "%s/%s/%s", home ? home : "", fallback, tail);
-    return n < 0 ? NULL : path;
-}
-
 char *nx_virt_image_folder(const struct nx_virt *virt)
 {
     return virt->system ? strdup("/var/lib/libvirt/images")
-                        : user_path("XDG_DATA_HOME", ".local/share", "libvirt/images");
+                        : nx_user_path("XDG_DATA_HOME", ".local/share", "libvirt/images");
 }
 
 /* ---- domains ---- */
@@ -345,9 +336,9 @@ int nx_virt_xml(const struct nx_virt_domain *domain, bool inactive, struct nx_bu
 
 char *nx_virt_save_path(const struct nx_virt *virt, const char *name)
 {
-    NX_AUTO_FREE char *folder = virt->system
-                                    ? strdup("/var/lib/libvirt/qemu/save")
-                                    : user_path("XDG_CONFIG_HOME", ".config", "libvirt/qemu/save");
+    NX_AUTO_FREE char *folder =
+        virt->system ? strdup("/var/lib/libvirt/qemu/save")
+                     : nx_user_path("XDG_CONFIG_HOME", ".config", "libvirt/qemu/save");
     char *path = NULL;
     if (!folder || asprintf(&path, "%s/%s.save", folder, name) < 0)
         return NULL;
