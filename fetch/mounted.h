@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Looking at a mount point without asking whoever serves it: it may be dead. */
+/* Looking at a mount point, without asking whoever serves it: it may be dead. */
 #ifndef NX_FETCH_MOUNTED_H
 #define NX_FETCH_MOUNTED_H
 
@@ -7,5 +7,8 @@
 
 /* Is something mounted on dir?  Also true for a FUSE mount whose process has gone. */
 bool nx_is_mounted(const char *dir);
+
+/* Does path, which need not exist yet, stand in dir, so that it would be hidden by what is mounted there? */
+bool nx_would_hide(const char *dir, const char *path);
 
 #endif

@@ -14,6 +14,7 @@
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/progress.h"
+#include "fetch/mounted.h"
 #include "fetch/statsfile.h"
 
 #define ENGINE_STOP_MS 3000
@@ -242,6 +243,13 @@ static int prepare_images(struct nx_session *session, const char *mount_dir, str
 {
     struct nx_error why = NX_ERROR_INIT;
     const char *dir = mount_dir ? mount_dir : session->instance.images;
+    const char *cache = session->location->path ? NULL : session->options->cache_dir;
+    if (mount_dir && cache &&
+        nx_would_hide(mount_dir, cache)) /* the engine would wait for itself */
+        return nx_fail(err, NX_ERR_SYSTEM,
+                       "%s: the cache, %s, stands in it and would be hidden: mount elsewhere, or "
+                       "move the cache with --cache-dir",
+                       mount_dir, cache);
     if (nx_mountpoint_usable(&why) < 0 ||
         nx_mountpoint_mount(dir, &session->mountpoint, &why) < 0) {
         if (!mount_dir)

@@ -122,7 +122,7 @@ refused 'not the pinned signer' ".*/other.nxpk: signed by [0-9a-f]{64}, but the 
     "${nxfetch[@]}" "$WORK/other-signer.netx"
 refused 'pinned, but unsigned' ".*/unsigned.nxpk: not signed, but the reference names the signer [0-9a-f]{64}" \
     "${nxfetch[@]}" --allow-unsigned "$WORK/lost-signature.netx"
-refused 'mounting what a stranger signed' ".*/good.nxpk: signed by .*" "$BUILD/nxfetch" mount "$url/good.nxpk" "$WORK/home"
+refused 'mounting what a stranger signed' ".*/good.nxpk: signed by .*" "$BUILD/nxfetch" mount "$url/good.nxpk" "$WORK/www"
 
 # ---- this host ----
 mkdir "$WORK/bin"
@@ -137,6 +137,8 @@ refused 'a file in the place of the socket' "--serial: $WORK/domain.xml: is ther
     "${trusting[@]}" --serial "unix:$WORK/domain.xml" "$url/good.nxpk"
 refused 'a mount point that is none' '/nonexistent/dir: No such file or directory' \
     "$BUILD/nxfetch" mount --trust "$TRUST" "$url/good.nxpk" /nonexistent/dir
+refused 'a mount over the cache' "$WORK/home: the cache, $WORK/home/no/cache, stands in it and would be hidden: .*" \
+    "$BUILD/nxfetch" mount --trust "$TRUST" --cache-dir "$WORK/home/no/cache" "$url/good.nxpk" "$WORK/home"
 refused 'offline, and never seen' '.*/good.nxpk.*(cache|offline).*' "${trusting[@]}" --offline "$url/good.nxpk"
 
 [ $failed = 0 ] || die "$failed of $cases refusals are not as they should be"
