@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/buffer.h"
@@ -22,12 +23,25 @@ struct nx_accesslog {
     char *path; /* NULL: stdout */
     int fd;
     atomic_bool failing; /* the last line was lost */
+    atomic_bool torn;    /* ... but its first bytes were not */
 };
 
 static int open_file(const char *path)
 {
     /* O_NONBLOCK: a pipe that nobody reads must not hold the server. */
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+}
+
+/* stdout; a pipe that stops being read must not hold the server either, and others may have it open, so it is opened
+ * anew.
+ */
+static int open_stdout(void)
+{
+    struct stat st;
+    int fd = -1;
+    if (fstat(STDOUT_FILENO, &st) == 0 && S_ISFIFO(st.st_mode))
+        fd = open("/proc/self/fd/1", O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+    return fd >= 0 ? fd : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
 }
 
 int nx_accesslog_open(const char *path, struct nx_accesslog **ret_log, struct nx_error *err)
@@ -37,7 +51,7 @@ int nx_accesslog_open(const char *path, struct nx_accesslog **ret_log, struct nx
         return nx_fail_errno(err, "access log");
     log->fd = -1;
     if (strcmp(path, "-") == 0) {
-        log->fd = STDOUT_FILENO;
+        log->fd = open_stdout();
     } else {
         log->path = strdup(path);
         if (!log->path)
@@ -94,8 +108,8 @@ static int add_request(struct nx_buffer *line, const struct nx_access *access, s
 
 static int make_line(struct nx_buffer *line, const struct nx_access *access, struct nx_error *err)
 {
-    if (add_escaped(line, access->host, err) < 0 || add_time(line, access->when, err) < 0 ||
-        add_request(line, access, err) < 0 ||
+    if (nx_buffer_add(line, "\n", 1, err) < 0 || add_escaped(line, access->host, err) < 0 ||
+        add_time(line, access->when, err) < 0 || add_request(line, access, err) < 0 ||
         nx_buffer_printf(line, err, "\" %u %" PRIu64 " \"", access->status, access->bytes) < 0 ||
         add_escaped(line, access->referer, err) < 0 || nx_buffer_add(line, "\" \"", 3, err) < 0 ||
         add_escaped(line, access->user_agent, err) < 0)
@@ -103,18 +117,21 @@ static int make_line(struct nx_buffer *line, const struct nx_access *access, str
     return nx_buffer_add(line, "\"\n", 2, err);
 }
 
-static int write_line(const struct nx_accesslog *log, const struct nx_buffer *line,
-                      struct nx_error *err)
+/* line: with the newline before it that ends a torn one. */
+static int write_line(struct nx_accesslog *log, const struct nx_buffer *line, struct nx_error *err)
 {
+    bool torn = atomic_load(&log->torn);
+    const uint8_t *data = line->data + !torn;
+    size_t len = line->len - !torn;
     ssize_t n;
     do
-        n = write(log->fd, line->data, line->len);
+        n = write(log->fd, data, len);
     while (n < 0 && errno == EINTR);
-    if (n >= 0 && (size_t)n < line->len)
+    if (n > 0)
+        atomic_store(&log->torn, (size_t)n < len);
+    if (n >= 0 && (size_t)n < len)
         errno = ENOSPC;
-    if (n < (ssize_t)line->len)
-        return nx_fail_errno(err, "%s", log->path ? log->path : "stdout");
-    return 0;
+    return n < (ssize_t)len ? nx_fail_errno(err, "%s", log->path ? log->path : "stdout") : 0;
 }
 
 void nx_accesslog_write(struct nx_accesslog *log, const struct nx_access *access)
@@ -130,7 +147,7 @@ void nx_accesslog_free(struct nx_accesslog *log)
 {
     if (!log)
         return;
-    if (log->path && log->fd >= 0)
+    if (log->fd >= 0)
         close(log->fd);
     free(log->path);
     free(log);

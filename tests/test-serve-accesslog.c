@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "serve/accesslog.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -175,5 +178,51 @@ START_TEST(no_such_folder)
 }
 END_TEST
 
+/* A disk that is full in the middle of a line: the next one, when there is room again, stands on a line of its own. */
+START_TEST(torn)
+{
+    make_folder();
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    struct rlimit little = { .rlim_cur = sizeof PLAIN + 9, .rlim_max = limit.rlim_max };
+    signal(SIGXFSZ, SIG_IGN);
+    NX_AUTO_ACCESSLOG struct nx_accesslog *log = open_log(path);
+    nx_accesslog_write(log, &plain);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &little), 0);
+    nx_accesslog_write(log, &plain); /* ten bytes of it */
+    nx_accesslog_write(log, &plain); /* none */
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    nx_accesslog_write(log, &plain);
+    nx_accesslog_write(log, &plain);
+    char expected[4 * sizeof PLAIN];
+    snprintf(expected, sizeof expected, "%s%.10s\n%s%s", PLAIN, PLAIN, PLAIN, PLAIN);
+    expect_file(path, expected);
+    remove_folder();
+}
+END_TEST
+
+/* A pipe that is not read: lines are lost, and nobody waits; others who have it open find it as it was. */
+START_TEST(silent_pipe)
+{
+    setenv("TZ", "UTC-1", 1);
+    tzset();
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    NX_AUTO_FD int stdout_before = dup(STDOUT_FILENO);
+    ck_assert_int_eq(dup2(ends[1], STDOUT_FILENO), STDOUT_FILENO);
+    NX_AUTO_ACCESSLOG struct nx_accesslog *log = open_log("-");
+    for (size_t written = 0; written <= 2 << 20; written += sizeof PLAIN - 1)
+        nx_accesslog_write(log, &plain);
+    int flags = fcntl(STDOUT_FILENO, F_GETFL);
+    ck_assert_int_eq(dup2(stdout_before, STDOUT_FILENO), STDOUT_FILENO);
+    ck_assert_int_eq(flags & O_NONBLOCK, 0);
+    char line[sizeof PLAIN] = "";
+    ck_assert_int_eq(read(ends[0], line, sizeof PLAIN - 1), sizeof PLAIN - 1);
+    ck_assert_str_eq(line, PLAIN);
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
 NX_TEST_MAIN("serve-accesslog", user_agent, all_fields_are_escaped, longest, rotation,
-             rotation_fails, no_such_folder)
+             rotation_fails, no_such_folder, torn, silent_pipe)
