@@ -7,9 +7,9 @@
 #
 # A link is RATE/ROUND TRIP: local, 1G/2, 100M/40, 20M/100 (bit/s, ms).  On 100M/40 there are RUNS rounds of all systems,
 # on the others OTHER_RUNS; beside each replay that on the local qcow2 goes on at the same time, so that both
-# have the same noise, and what counts is the difference.  The trained nxfetch is alone in that (but for QUICK=1 and other links), its
-# other ways beside each other; so are the peers, which mostly wait, each on a link of its own, or this would take hours.  The
-# guest's pauses are as long as they were for nxfetch, which goes on in them; for the peers, which do not, they are cut.  Servers and caches
+# have the same noise, and what counts is the difference.  On 100M/40 the trained nxfetch goes beside the peers, which mostly wait,
+# and its other ways beside each other; elsewhere, and with QUICK=1, all go at once, or this would take hours.  Each has a link
+# of its own.  The guest's pauses are as long as they were for nxfetch, which goes on in them; for the peers, which do not, they are cut.  Servers and caches
 # are new in each run; the page cache has the server's files.  Requests and bytes of bodies are those of nginx's access log
 # until the login prompt.
 #
@@ -211,12 +211,13 @@ for link in $LINKS; do
     for ((n = 0; n < runs; n++)); do
         if [ "$link" != 100M/40 ]; then
             longest=$LONGEST round "$link" "$boot ${ways[*]} ${peers[*]}"
-        elif [ -n "${QUICK:-}" ]; then
-            longest= round "$link" "$boot ${ways[*]}"
-            longest=$LONGEST round "$link" "${peers[*]}"
         else
-            longest= round "$link" "$boot" "${ways[*]}"
-            longest=$LONGEST round "$link" "${peers[*]}"
+            longest=$LONGEST round "$link" "${peers[*]}" &
+            first=$boot then=${ways[*]}
+            [ -z "${QUICK:-}" ] || first="$boot ${ways[*]}" then=
+            longest= round "$link" "$first"
+            wait $! || exit
+            longest= round "$link" "$then"
         fi
     done
     report "$link"
