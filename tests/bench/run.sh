@@ -3,7 +3,7 @@
 # All benchmarks, or those whose name contains $1, as rows of a table: ours, the peer's, the ratio, and whether it is what
 # was to be reached.  At most 40 minutes, with QUICK=1 5, once the guests are made; QUICK leaves whole boots out, for
 # the replay of one shows the same.
-#   RUNS=5 BOOT_RUNS=2 tests/bench/run.sh [pack|boot|resume|trace|update|pull|growth|serve]
+#   RUNS=5 BOOT_RUNS=3 tests/bench/run.sh [pack|boot|resume|trace|update|pull|growth|serve]
 cd "$(dirname "$0")/../.." || exit
 export BUILD=${BUILD:-build/gcc} QUICK=${QUICK:-}
 sh tests/deps.sh tests/bench/debian-packages >&2 || exit
