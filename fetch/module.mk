@@ -6,5 +6,6 @@ nxfetch_MAIN := fetch/nxfetch.c
 nxfetch_USES := fetch formats common
 nxfetch_HELP := fetch/nxfetch.help
 
-EMBEDDERS += fetch/nxfetch.c
+EMBEDDERS += fetch/nxfetch.c fetch/screen.c
 fetch_nxfetch.c_EMBEDS := fetch/nxfetch.help
+fetch_screen.c_EMBEDS := $(addprefix fetch/screen/screen.,html css js)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads: libmicrohttpd's one thread calls on_request(); struct nx_webserver is not changed after the start. */
+/* Threads: libmicrohttpd's one thread calls on_request(); struct nx_webserver is not changed after the start.  Relays have
+ * threads of their own.
+ */
 #include "fetch/webserver.h"
 
 #include <arpa/inet.h>
@@ -30,6 +32,7 @@
 struct route {
     struct nx_web_route is;
     int folder_fd; /* -1: none */
+    struct nx_webrelays *relays;
 };
 
 struct nx_webserver {
@@ -214,19 +217,20 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status
     return send_text(connection, status, REFUSED_TYPE, page);
 }
 
-/* A browser that came by another site's link has the cookie, but does not send it: it does when this page asks. */
 static enum MHD_Result refuse_stranger(struct MHD_Connection *connection)
 {
     return refuse(connection, MHD_HTTP_FORBIDDEN,
-                  "open the whole address that nxfetch has printed, or <a href=\"\">this page once "
-                  "more</a> if you have just done that");
+                  "open the whole address that nxfetch has printed");
 }
 
-/* The cookie is as good as the token, so it is for our folder alone. */
+/* The cookie is as good as the token, so it is for our folder alone.  Not "Strict": a browser that comes from a file, or from
+ * a page that shows the URL, would get it and not send it when it is sent on.  Nothing is changed by a GET here, and who
+ * could link to our folder knows its name, which is as long as the token.
+ */
 static enum MHD_Result add_cookie(const struct nx_webserver *server, struct MHD_Response *response)
 {
     char cookie[256];
-    snprintf(cookie, sizeof cookie, COOKIE "=%s; Path=/%s/; Max-Age=%d; HttpOnly; SameSite=Strict",
+    snprintf(cookie, sizeof cookie, COOKIE "=%s; Path=/%s/; Max-Age=%d; HttpOnly; SameSite=Lax",
              server->token, server->run, COOKIE_SECONDS);
     return MHD_add_response_header(response, MHD_HTTP_HEADER_SET_COOKIE, cookie);
 }
@@ -286,6 +290,13 @@ static enum MHD_Result send_file(struct MHD_Connection *connection, const struct
     return finish(connection, MHD_HTTP_OK, nx_media_type_of(path.text)->type, response);
 }
 
+static enum MHD_Result send_upgrade(struct MHD_Connection *connection, const struct route *route)
+{
+    struct MHD_Response *response = nx_webrelays_answer(route->relays, connection);
+    return response ? finish(connection, MHD_HTTP_SWITCHING_PROTOCOLS, NULL, response)
+                    : refuse(connection, MHD_HTTP_BAD_REQUEST, "this is a WebSocket");
+}
+
 /* ---- requests ---- */
 
 static const struct route *find_route(const struct nx_webserver *server, const char *path)
@@ -322,6 +333,8 @@ static enum MHD_Result answer(const struct nx_webserver *server, struct MHD_Conn
         return refuse(connection, MHD_HTTP_NOT_FOUND, "there is no such page");
     if (token) /* and not to a path that a stranger has thought of */
         return send_on(server, connection, route->is.path);
+    if (route->relays)
+        return send_upgrade(connection, route);
     if (route->is.folder)
         return send_file(connection, route, path + strlen(route->is.path));
     return route->is.text ? send_text(connection, MHD_HTTP_OK, route->is.type, route->is.text)
@@ -379,6 +392,9 @@ static int copy_routes(struct nx_webserver *server, const struct nx_web_route *r
         *route = (struct route){ .is = routes[server->n_routes], .folder_fd = -1 };
         if (route->is.folder && nx_beneath_open_root(route->is.folder, &route->folder_fd, err) < 0)
             return -1;
+        if (route->is.dial &&
+            nx_webrelays_new(route->is.dial, route->is.opaque, &route->relays, err) < 0)
+            return -1;
     }
     return 0;
 }
@@ -407,11 +423,12 @@ static struct MHD_Daemon *start_daemon(struct nx_webserver *server, int fd)
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_request, server,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MAX, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_UNESCAPE_CALLBACK,
-        keep_encoded, NULL, MHD_OPTION_END);
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_UPGRADE, 0, NULL, NULL, on_request,
+        server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MAX,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL,
+        MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return daemon;
 }
@@ -454,11 +471,15 @@ void nx_webserver_stop(struct nx_webserver *server)
 {
     if (!server)
         return;
+    for (size_t i = 0; i < server->n_routes; i++)
+        nx_webrelays_end(server->routes[i].relays);
     if (server->daemon)
         MHD_stop_daemon(server->daemon);
-    for (size_t i = 0; i < server->n_routes; i++)
+    for (size_t i = 0; i < server->n_routes; i++) {
+        nx_webrelays_free(server->routes[i].relays);
         if (server->routes[i].folder_fd >= 0)
             close(server->routes[i].folder_fd);
+    }
     free(server->routes);
     free(server);
 }

@@ -7,7 +7,7 @@
  *   - a URL has a random token of 128 bits.  Who opens it gets a cookie in exchange, and is sent on to the same page below
  *     a folder that is this run's alone: http://127.0.0.1:PORT/?token=… leads to http://127.0.0.1:PORT/RUN/.  The cookie is
  *     for that folder only (browsers send cookies to all ports of a host, and other ports may be somebody else's), and
- *     neither scripts nor requests of other sites have it.  Everything else is refused: 403.
+ *     neither scripts nor parts of other sites' pages have it.  Everything else is refused: 403.
  *   - the Host must be an address, "localhost", or, if we listen beyond loopback, this host's name: a stranger's
  *     name that was made to mean 127.0.0.1 is refused.  An Origin must be our own: that of the Host, or, behind a proxy
  *     that serves us under another name, of the X-Forwarded-Host.
@@ -29,6 +29,7 @@
 #include "common/buffer.h"
 #include "common/cleanup.h"
 #include "common/error.h"
+#include "fetch/webrelay.h"
 
 #define NX_WEB_BODY_MAX (UINT32_C(8) << 20) /* bytes that a route may answer with */
 
@@ -45,16 +46,23 @@ int nx_web_address_parse(const char *option, const char *text, struct nx_web_add
 /* Append the answer to body, an empty buffer of at most NX_WEB_BODY_MAX bytes.  A failure is logged, and a 500. */
 typedef int nx_web_answer(void *opaque, struct nx_buffer *body, struct nx_error *err);
 
-/* What is at a path, by one of text, answer and folder. */
+/* What is at a path, by one of text, answer, folder and dial.
+ *
+ *     path     "/", "/chunks.json": exactly that; of a folder, "/novnc/": all that begins so
+ *     type     media type of text, or of what answer gives
+ *     text     a fixed answer
+ *     answer   one that is made anew each time
+ *     folder   regular files in it, by their names' types; not what links in it would lead out to
+ *     dial     a WebSocket, handed on to whom this connects to (webrelay.h)
+ *     opaque   for answer and dial
+ */
 struct nx_web_route {
-    const char
-        *path; /* "/", "/chunks.json": exactly that; of a folder "/novnc/": all that begins so */
-    const char *type;      /* media type of text, or of what answer gives */
-    const char *text;      /* a fixed answer */
-    nx_web_answer *answer; /* one that is made anew each time, as its opaque needs it */
+    const char *path, *type;
+    const char *text;
+    nx_web_answer *answer;
+    const char *folder;
+    nx_web_dial *dial;
     void *opaque;
-    const char *
-        folder; /* regular files in it, by their names' types; not what links in it would lead out to */
 };
 
 struct nx_webserver;

@@ -188,7 +188,7 @@ START_TEST(headers)
     field_of(answer, "Set-Cookie", value);
     snprintf(whole, sizeof whole, "; Path=%s/; ", base);
     ck_assert(strstr(value, whole) && strstr(value, "; HttpOnly") &&
-              strstr(value, "; SameSite=Strict"));
+              strstr(value, "; SameSite=Lax"));
     stop();
 }
 END_TEST
