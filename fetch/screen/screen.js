@@ -43,7 +43,7 @@ async function connect() {
     try {
         session = await getSession();
     } catch (error) {
-        giveUp(error instanceof TypeError ? 'The machine has ended: nxfetch does not answer any more.' : error.message);
+        giveUp(error instanceof TypeError ? 'The machine has ended, or the way to it is cut: nxfetch does not answer any more.' : error.message);
         return;
     }
     byId('name').textContent = document.title = session.name;

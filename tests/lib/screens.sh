@@ -11,6 +11,22 @@ drawing_disk() {
     printf '\x55\xaa' | dd of="$1" bs=1 seek=510 conv=notrunc status=none
 }
 
+# listening_disk FILE: the same, and it fills the screen with the colour whose number is the code of a letter that is typed, and
+# switches itself off when its power button is pressed, which it asks the chipset for; that wants <acpi/>.
+listening_disk() {
+    drawing_disk "$1"
+    # Up to the last point as above; then
+    #   mov dx,602h mov ax,100h  out dx,ax   enable the power button's event
+    #   1: hlt                               until a clock tick
+    #   mov dx,600h in ax,dx  test ah,1 jnz 2f   was it pressed?
+    #   mov ah,1 int 16h jz 1b  xor ah,ah int 16h  a letter
+    #   xor di,di mov cx,64000 rep stosb jmp 1b
+    #   2: mov dx,604h mov ax,2000h out dx,ax hlt  off
+    printf '\xba\x02\x06\xb8\x00\x01\xef\xf4\xba\x00\x06\xed\xf6\xc4\x01\x75\x13\xb4\x01\xcd\x16\x74\xf0\x30\xe4\xcd\x16\x31\xff\xb9\x00\xfa\xf3\xaa\xeb\xe3\xba\x04\x06\xb8\x00\x20\xef\xf4' |
+        dd of="$1" bs=1 seek=22 conv=notrunc status=none
+}
+listening_domain() { drawing_domain "$@" | sed 's|<devices>|<features><acpi/></features>&|'; }
+
 # drawing_domain FILE [NAME [DESCRIPTION]]: its domain, on stdout; the two are XML
 drawing_domain() {
     cat <<EOF

@@ -1,0 +1,260 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The machine's screen in a real browser: seen, typed into, reset and switched off by clicks; and who gets to it otherwise.
+#   KEEP=DIR: keep there what Chromium has drawn
+. tests/lib/http.sh
+. tests/lib/guests.sh
+. tests/lib/qemu.sh
+. tests/lib/screens.sh
+. tests/lib/browser.sh
+. tests/lib/relay.sh
+echo "accelerator: $ACCEL"
+at_end() {
+    local status=$?
+    stop_browser
+    (exit $status)
+    end_of_test
+}
+trap at_end EXIT
+new_cache
+listening_disk "$WORK/disk.raw"
+listening_domain "$WORK/disk.raw" "Listener's &amp; Co." >"$WORK/in.xml"
+PACKAGE=$WORK/listening.nxpk
+"$BUILD/nxpack" -q --no-train "$WORK/in.xml" "$PACKAGE" || die "packing"
+
+# show [OPTION...]: nxfetch in the background, until it has said where the screen is: URL, PORT, QEMU.
+show() {
+    FETCH_LOG=$WORK/nxfetch.log
+    : >"$FETCH_LOG" # or we read what the one before has said
+    "$BUILD/nxfetch" -v --accel "$ACCEL" --no-network --allow-unsigned "$@" "$PACKAGE" >"$FETCH_LOG" 2>&1 </dev/null &
+    FETCH_PID=$!
+    told 30 'its screen'
+    URL=$(grep -o 'http://[^ ]*' "$FETCH_LOG")
+    PORT=$(sed -n 's,.*http://[^/]*:\([0-9]*\)/.*,\1,p' "$FETCH_LOG")
+    QEMU=$(part qemu)
+}
+# until_page SECONDS WHAT JAVASCRIPT: wait until it is true in the page
+until_page() {
+    local end=$((SECONDS + $1))
+    until [ "$(script "return Boolean($3)")" = true ]; do
+        [ $SECONDS -lt $end ] || { screen "$WORK/page.png"; die "$2: $(script "return document.body.innerText"); $(console)"; }
+        sleep 0.1
+    done
+}
+# The number of colours that the page shows of the machine, and how often there is the one of its first point.
+LOOK='const canvas = document.querySelector("#screen canvas"), points = canvas && canvas.width
+    ? new Uint32Array(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer) : [];'
+COLOURS="(() => { $LOOK return new Set(points).size; })()"
+FIRST="(() => { $LOOK return points[0]; })()"
+keep() { [ -z "${KEEP:-}" ] || { mkdir -p "$KEEP" && screen "$KEEP/$1.png"; }; }
+# answer PATH [CURL'S OPTION...]: the status
+answer() { curl -s -m 10 -o /dev/null -w '%{http_code}' "${@:2}" "http://127.0.0.1:$PORT$1"; }
+
+# ---- who does not get to it ----
+
+show --web
+same "a window, or none" "$(tr '\0' '\n' <"/proc/$QEMU/cmdline" | grep -A 1 -x -e -display | tail -n 1)" none
+curl -s -m 10 -c "$WORK/jar" -L -o "$WORK/page.html" "$URL" || die "curl: $URL"
+grep -q 'screen.js' "$WORK/page.html" || die "no page: $(cat "$WORK/page.html")"
+RUN=$(awk '/nxfetch/ { print $3 }' "$WORK/jar")
+[[ $RUN =~ ^/[0-9a-f]{32}/$ ]] || die "the cookie is for $RUN"
+WEBSOCKET=(-H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==')
+OURS=(-b "$WORK/jar")
+same "with the cookie" "$(answer "${RUN}session.json" "${OURS[@]}")" 200
+for path in / "$RUN" "${RUN}session.json" "${RUN}novnc/core/rfb.js" "/?token=0"; do
+    same "without the token: $path" "$(answer "$path")" 403
+done
+same "the WebSocket without the cookie" "$(answer "${RUN}websocket" "${WEBSOCKET[@]}")" 403
+same "another site's page" "$(answer "${RUN}websocket" "${OURS[@]}" "${WEBSOCKET[@]}" -H 'Origin: http://evil.example')" 403
+same "another port's page" "$(answer "${RUN}websocket" "${OURS[@]}" "${WEBSOCKET[@]}" -H 'Origin: http://127.0.0.1:1')" 403
+same "a name that is made to mean us" "$(answer "${RUN}session.json" "${OURS[@]}" -H "Host: evil.example:$PORT")" 403
+same "no WebSocket" "$(answer "${RUN}websocket" "${OURS[@]}")" 400
+same "a POST" "$(answer "${RUN}session.json" "${OURS[@]}" -d a=b)" 405
+same "out of noVNC's folder" "$(answer "${RUN}novnc/../../../etc/passwd" "${OURS[@]}" --path-as-is)" 404
+
+PASSWORD=$(curl -s -m 10 "${OURS[@]}" "http://127.0.0.1:$PORT${RUN}session.json" | jq -r .password)
+same "the password's letters" "${#PASSWORD}" 8
+! grep -qF -e "$PASSWORD" "$FETCH_LOG" || die "the password is told, and nobody needs it"
+cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' >"$WORK/arguments"
+! grep -F -e "$PASSWORD" -e "${URL#*token=}" "$WORK/arguments" || die "it stands on a command line"
+# QEMU's own port is one, on loopback, and wants the password: it speaks RFB 3.8 and offers type 2 alone.
+listening=$(lsof -a -p "$QEMU" -iTCP -sTCP:LISTEN -P -n -Fn 2>/dev/null | sed -n 's/^n//p')
+[[ $listening =~ ^127\.0\.0\.1:[0-9]+$ ]] || die "QEMU listens at: $listening"
+exec 3<>"/dev/tcp/127.0.0.1/${listening#*:}"
+printf 'GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: binary\r\n\r\n' >&3
+: >"$WORK/rfb"
+timeout 30 cat <&3 >"$WORK/rfb" &
+reader=$!
+wait_for 20 "$reader" grep -qa 'RFB 003.008' "$WORK/rfb" || die "QEMU's WebSocket says: $(od -c "$WORK/rfb")"
+# Our version, as a frame of 12 bytes whose mask is 0; then a frame of 2 bytes: one type, VNC's password.
+printf '\x82\x8c\0\0\0\0RFB 003.008\n' >&3
+LC_ALL=C wait_for 20 "$reader" grep -qaP '^\x82\x02\x01\x02$' "$WORK/rfb" || die "QEMU's WebSocket offers: $(od -c "$WORK/rfb")"
+kill "$reader"
+exec 3>&-
+echo "who does not get to it: refused"
+
+# ---- a user in his browser ----
+
+start_browser || exit
+browse "$URL"
+until_page 60 "the guest's picture" "$COLOURS === $DRAWING_COLOURS"
+same "its title" "$(script 'return document.title')" "Listener's & Co."
+same "the address that is left" "$(script 'return location.pathname + location.search + location.hash')" "$RUN"
+same "its size" "$(script 'const c = document.querySelector("#screen canvas"); return `${c.width} ${c.height}`')" "$DRAWING_SIZE"
+keep drawing
+first=$(script "return $FIRST")
+press a
+until_page 20 "an answer to a letter" "$COLOURS === 1"
+seen=$(script "return $FIRST")
+[ "$seen" != "$first" ] || die "the letter has changed nothing"
+press e
+until_page 20 "another colour for another letter" "$COLOURS === 1 && $FIRST !== $seen"
+keep letter
+
+wide='document.querySelector("#screen canvas").getBoundingClientRect().width'
+fitted=$(script "return $wide")
+click '#fit'
+until_page 10 "its own size" "$wide === 640 && document.querySelector('#fit').getAttribute('aria-pressed') === 'false'"
+[ "$fitted" != 640 ] || die "it has had its own size before"
+click '#fit'
+until_page 10 "fitted again" "$wide === $fitted"
+click '#fullscreen'
+until_page 10 "the full screen" 'document.fullscreenElement === document.querySelector("#screen")'
+script 'return document.exitFullscreen().then(() => 1)' >/dev/null
+until_page 10 "no full screen any more" '!document.fullscreenElement'
+
+click '#screenshot'
+wait_for 20 "$FETCH_PID" compgen -G "$BROWSER_DOWNLOADS/Listener-s-Co.-*.png" >/dev/null || die "no screenshot: $(ls "$BROWSER_DOWNLOADS")"
+pngtopnm "$BROWSER_DOWNLOADS"/*.png >"$WORK/shot.pnm" 2>/dev/null
+same "the screenshot's size" "$(head -n 2 "$WORK/shot.pnm" | tail -n 1)" "$DRAWING_SIZE"
+same "the screenshot's colours" "$(ppmhist -noheader "$WORK/shot.pnm" 2>/dev/null | wc -l)" 1
+
+click '#reset'
+until_page 10 "a question" 'document.querySelector("dialog").open'
+keep question
+click '#no'
+press o
+until_page 20 "the machine goes on, and gets what is typed" "$COLOURS === 1 && $FIRST !== $seen"
+click '#reset'
+click '#yes'
+until_page 30 "the picture after the reset" "$COLOURS === $DRAWING_COLOURS"
+grep -q 'the machine starts anew' "$FETCH_LOG" || die "it was not reset"
+
+click '#power'
+click '#yes'
+fetch_ended 20
+same "nxfetch's status after its machine was powered down" "$FETCH_STATUS" 0
+nothing_left
+until_page 20 "that it has ended" '!document.querySelector("#gone").hidden'
+script 'return document.querySelector("#why").textContent' | grep -q 'The machine has ended' || die "the page does not say that the machine has ended"
+keep ended
+! console | grep -i 'content security policy' || die "the page breaks its own policy"
+echo "in the browser: seen, typed into, reset, powered down"
+
+# ---- behind ssh -L, or a proxy; a line that breaks; Ctrl-C ----
+
+show --web=127.0.0.1:0
+SERVER_PORT=$PORT
+start_relay || die "no relay"
+browse "$URL_BASE/${URL##*/}"
+until_page 60 "the guest's picture through another port" "$COLOURS === $DRAWING_COLOURS"
+relay_cut
+until_page 20 "that the line is cut" '!document.querySelector("#gone").hidden'
+relay_go
+click '#again'
+until_page 20 "the picture again" "document.querySelector('#state').textContent === 'connected' && $COLOURS === $DRAWING_COLOURS"
+# A browser that is connected does not hold up the end.
+halt
+nothing_left
+until_page 20 "that it has ended" '!document.querySelector("#gone").hidden'
+
+# ---- a desktop opens it by itself, and no command line has the token ----
+
+mkdir "$WORK/bin"
+printf '#!/bin/sh\nprintf "%%s\\n" "$@" >%q/opened.new && mv %q/opened.new %q/opened\n' "$WORK" "$WORK" "$WORK" >"$WORK/bin/xdg-open"
+chmod +x "$WORK/bin/xdg-open"
+export DISPLAY=:4711 PATH=$WORK/bin:$PATH
+show --web
+wait_for 20 "$FETCH_PID" test -e "$WORK/opened" || die "the desktop is not asked to open it"
+opened=$(cat "$WORK/opened")
+same "who may read it" "$(stat -c %a "$opened")" 600
+browse "file://$opened"
+until_page 60 "the guest's picture by the desktop's way" "$COLOURS === $DRAWING_COLOURS"
+rm "$WORK/opened"
+halt
+show --web --no-browser
+halt
+[ ! -e "$WORK/opened" ] || die "--no-browser has opened one"
+unset DISPLAY
+echo "through another port, by a desktop, and to its end"
+
+# ---- VNC ----
+
+free_display() {
+    local n
+    for ((n = 100 + RANDOM % 5000; ; n++)); do
+        (exec 3<>"/dev/tcp/127.0.0.1/$((5900 + n))") 2>/dev/null || { DISPLAY_NUMBER=$n; return; }
+    done
+}
+shot() { "$BUILD/tools/vnc-shot" "127.0.0.1:$((5900 + DISPLAY_NUMBER))" "$WORK/vnc.ppm" "$@" 2>"$WORK/vnc.log"; }
+# sees [PASSWORD]: it gets the guest's picture, once that is drawn: the client gives up when the screen's size changes.
+sees() {
+    local end=$((SECONDS + 30))
+    until shot "$@" && [ "$(ppmhist -noheader "$WORK/vnc.ppm" 2>/dev/null | wc -l)" = "$DRAWING_COLOURS" ]; do
+        [ $SECONDS -lt $end ] || return 1
+    done
+}
+free_display
+show --vnc ":$DISPLAY_NUMBER"
+PASSWORD=$(sed -n "s/.*vncviewer 127.0.0.1:$DISPLAY_NUMBER, with the password //p" "$FETCH_LOG")
+same "the password's letters" "${#PASSWORD}" 8
+! shot || die "VNC without a password"
+! shot "wrong" || die "VNC with a wrong password"
+! shot "${PASSWORD:0:7}" || die "VNC with a part of the password"
+sees "$PASSWORD" || die "VNC: $(cat "$WORK/vnc.log")"
+! tr '\0' '\n' <"/proc/$QEMU/cmdline" | grep -F "$PASSWORD" || die "the password stands on QEMU's command line"
+halt
+
+printf 'chosen!\nsecond line\n' >"$WORK/password"
+show --vnc "127.0.0.1:$DISPLAY_NUMBER" --vnc-password-file "$WORK/password" --web
+! grep -q 'chosen!' "$FETCH_LOG" || die "the user's password is told"
+! shot || die "VNC without the user's password"
+sees 'chosen!' || die "VNC with the user's password: $(cat "$WORK/vnc.log")"
+browse "$URL"
+until_page 60 "VNC and a browser at the same time" "$COLOURS === $DRAWING_COLOURS"
+halt
+show --vnc ":$DISPLAY_NUMBER" --no-password
+grep -q 'warning: --no-password: whoever reaches' "$FETCH_LOG" || die "no warning"
+sees || die "VNC with --no-password: $(cat "$WORK/vnc.log")"
+halt
+echo "VNC: with the password only"
+
+# ---- what is refused ----
+
+# refused STATUS PATTERN OPTION...
+refused() {
+    local status=0
+    timeout 60 "$BUILD/nxfetch" --accel "$ACCEL" --no-network --allow-unsigned "${@:3}" >"$WORK/said" 2>&1 </dev/null || status=$?
+    [ "$status" = "$1" ] && grep -Eq -- "$2" "$WORK/said" || die "${*:3}: status $status, not $1, or not \"$2\": $(cat "$WORK/said")"
+}
+refused 2 "web: 'there' is not \[ADDRESS:\]PORT" --web=there "$PACKAGE"
+refused 2 'no-password needs --vnc' --web --no-password "$PACKAGE"
+refused 2 'vnc-password-file needs --vnc' --web --vnc-password-file "$WORK/password" "$PACKAGE"
+refused 2 'no-browser needs --web' --no-browser "$PACKAGE"
+refused 2 'exclude each other' --vnc :1 --no-password --vnc-password-file "$WORK/password" "$PACKAGE"
+refused 2 'web means nothing here' --web info "$PACKAGE"
+echo 'nine long' >"$WORK/password"
+refused 2 'a password of 9 letters: VNC would look at the first 8 only' --vnc :1 --vnc-password-file "$WORK/password" "$PACKAGE"
+echo >"$WORK/password"
+refused 2 'its first line is empty' --vnc :1 --vnc-password-file "$WORK/password" "$PACKAGE"
+echo 'ä' >"$WORK/password"
+refused 2 'letters that not every keyboard has' --vnc :1 --vnc-password-file "$WORK/password" "$PACKAGE"
+refused 1 'none: No such file' --vnc :1 --vnc-password-file "$WORK/none" "$PACKAGE"
+XDG_DATA_DIRS=$WORK refused 1 'noVNC is missing.*apt install novnc' --web "$PACKAGE"
+http_new_home idle && mkdir "$HTTP_HOME/www" && start_nxserve "$HTTP_HOME/www" || die "no server"
+refused 1 "port $SERVER_PORT of 127.0.0.1 is in use: choose another one with --web" --web="$SERVER_PORT" "$PACKAGE"
+sed /video/d "$WORK/in.xml" >"$WORK/blind.xml"
+"$BUILD/nxpack" -q --no-train "$WORK/blind.xml" "$WORK/blind.nxpk" || die "packing"
+refused 2 'web: the machine has no screen' --web "$WORK/blind.nxpk"
+nothing_left
+echo "what makes no sense: refused"
