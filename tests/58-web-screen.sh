@@ -163,10 +163,17 @@ until_page 20 "that the line is cut" '!document.querySelector("#gone").hidden'
 relay_go
 click '#again'
 until_page 20 "the picture again" "document.querySelector('#state').textContent === 'connected' && $COLOURS === $DRAWING_COLOURS"
+# Under another name; a web server that passes WebSockets on.
+mkdir "$WORK/proxied"
+start_nginx_plain "$WORK/proxied" "location / { proxy_pass http://127.0.0.1:$PORT; proxy_http_version 1.1; proxy_set_header Upgrade \$http_upgrade;
+    proxy_set_header Connection upgrade; proxy_set_header X-Forwarded-Host \$http_host; }" || die "no nginx"
+browse "http://localhost:$SERVER_PORT/${URL##*/}"
+until_page 60 "the guest's picture by a proxy" "location.hostname === 'localhost' && $COLOURS === $DRAWING_COLOURS"
 # A browser that is connected does not hold up the end.
 halt
 nothing_left
 until_page 20 "that it has ended" '!document.querySelector("#gone").hidden'
+stop_server "$SERVER_PID"
 
 # ---- a desktop opens it by itself, and no command line has the token ----
 
