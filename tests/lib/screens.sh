@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# A machine that only draws: it is there two seconds after its start even where the processor is emulated.
+# Machines that only draw: they are there two seconds after their start even where the processor is emulated.
 
 # drawing_disk FILE: a boot sector that sets VGA's mode 13h and gives each point the high byte of its number as its colour.
 drawing_disk() {
@@ -52,3 +52,23 @@ EOF
 DRAWING_SIZE='640 400' # its 320 x 200 points are doubled
 # It uses the numbers 0 to 249 of VGA's palette; of these 0, 16, 248 and 249 are black, 15 and 31 white.
 DRAWING_COLOURS=246
+
+# For tests of where a screen is seen, after tests/lib/qemu.sh.
+# listening_package TITLE: PACKAGE, of a machine with such a disk
+listening_package() {
+    PACKAGE=$WORK/listening.nxpk
+    listening_disk "$WORK/disk.raw"
+    listening_domain "$WORK/disk.raw" "$1" >"$WORK/in.xml"
+    "$BUILD/nxpack" -q --no-train "$WORK/in.xml" "$PACKAGE" || die "packing"
+}
+# show [OPTION...]: nxfetch in the background, until it has said where the screen is: URL, PORT, QEMU.
+show() {
+    FETCH_LOG=$WORK/nxfetch.log
+    : >"$FETCH_LOG" # or we read what the one before has said
+    "$BUILD/nxfetch" -v --accel "$ACCEL" --no-network --allow-unsigned "$@" "$PACKAGE" >"$FETCH_LOG" 2>&1 </dev/null &
+    FETCH_PID=$!
+    case " $* " in *' --web'*) told 30 'for whoever has this address' ;; *) told 30 'its screen' ;; esac
+    URL=$(grep -o 'http://[^ ]*' "$FETCH_LOG")
+    PORT=$(sed -n 's,.*http://[^/]*:\([0-9]*\)/.*,\1,p' "$FETCH_LOG")
+    QEMU=$(part qemu)
+}
