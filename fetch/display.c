@@ -9,7 +9,7 @@
 
 #define HELP_MAX 65536
 
-static bool has_desktop(void)
+bool nx_has_desktop(void)
 {
     const char *x11 = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
     return (x11 && *x11) || (wayland && *wayland);
@@ -45,34 +45,32 @@ static const char *window_of(const char *program)
 void nx_display_choose(const struct nx_options *options, const char *program,
                        struct nx_display *ret_display)
 {
-    const char *vnc = options->vnc[0] ? options->vnc : NULL;
+    bool elsewhere = options->vnc[0] || options->web;
     if (options->display) {
         bool helper = strncmp(options->display, "spice-app", 9) == 0;
         bool none = strcmp(options->display, "none") == 0;
-        *ret_display = (struct nx_display){
-            .qemu = options->display, .vnc = vnc, .window = !none, .runs_helper = helper
-        };
+        *ret_display =
+            (struct nx_display){ .qemu = options->display, .window = !none, .runs_helper = helper };
         if (helper)
             nx_log(NX_LOG_WARNING, "spice-app starts its viewer itself, so QEMU runs without its "
                                    "sandbox");
         return;
     }
-    const char *window = vnc || !has_desktop() ? NULL : window_of(program);
-    *ret_display = (struct nx_display){
-        .qemu = window ? window : "none", .vnc = vnc, .chosen = true, .window = window != NULL
-    };
+    const char *window = elsewhere || !nx_has_desktop() ? NULL : window_of(program);
+    *ret_display = (struct nx_display){ .qemu = window ? window : "none",
+                                        .chosen = true,
+                                        .window = window != NULL };
 }
 
 void nx_display_announce(const struct nx_options *options, const struct nx_display *display,
                          const char *name)
 {
     const char *way = display->window ? "" : ", without a window";
-    if (display->vnc)
-        nx_log(NX_LOG_NOTICE, "%s runs%s; its screen: VNC at %s", name, way, display->vnc);
-    else if (display->window || options->serial.kind != NX_SERIAL_NULL)
+    if (display->window || options->serial.kind != NX_SERIAL_NULL || options->vnc[0] ||
+        options->web)
         nx_log(NX_LOG_NOTICE, "%s runs%s", name, way);
     else
-        nx_log(NX_LOG_NOTICE, "%s runs%s; to see it: --serial stdio, or --vnc :1", name, way);
+        nx_log(NX_LOG_NOTICE, "%s runs%s; to see it: --serial stdio, or --web", name, way);
     if (options->serial.kind == NX_SERIAL_UNIX)
         nx_log(NX_LOG_NOTICE, "its serial port: the Unix socket %s", options->serial.path);
     else if (options->serial.kind == NX_SERIAL_FILE)

@@ -9,11 +9,13 @@
 
 struct nx_display {
     const char *qemu; /* -display's value */
-    const char *vnc;  /* -vnc's value, or NULL */
     bool chosen;      /* by us: if it fails, the user can choose another */
     bool window;
     bool runs_helper; /* QEMU starts a program for it, which its sandbox would forbid */
 };
+
+/* Is there one, X11's or Wayland's? */
+bool nx_has_desktop(void);
 
 /* program: QEMU, which is asked whether it was built with windows. */
 void nx_display_choose(const struct nx_options *options, const char *program,

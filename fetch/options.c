@@ -31,6 +31,10 @@ enum option_id {
     OPT_SERIAL = 256,
     OPT_DISPLAY,
     OPT_VNC,
+    OPT_WEB,
+    OPT_VNC_PASSWORD_FILE,
+    OPT_NO_PASSWORD,
+    OPT_NO_BROWSER,
     OPT_ACCEL,
     OPT_KEEP_MAC,
     OPT_NETWORK,
@@ -69,6 +73,10 @@ static const struct entry {
     { "serial", required_argument, OPT_SERIAL, RUN },
     { "display", required_argument, OPT_DISPLAY, RUN },
     { "vnc", required_argument, OPT_VNC, RUN },
+    { "web", optional_argument, OPT_WEB, RUN },
+    { "vnc-password-file", required_argument, OPT_VNC_PASSWORD_FILE, RUN },
+    { "no-password", no_argument, OPT_NO_PASSWORD, RUN },
+    { "no-browser", no_argument, OPT_NO_BROWSER, RUN },
     { "accel", required_argument, OPT_ACCEL, RUN },
     { "keep-mac", no_argument, OPT_KEEP_MAC, RUN },
     { "network", no_argument, OPT_NETWORK, RUN },
@@ -138,6 +146,32 @@ static int default_cache_dir(struct nx_options *options, struct nx_error *err)
     return dir || errno ? set_cache_dir(options, dir, err) : 0;
 }
 
+/* Options about where its screen is seen. */
+static int apply_screen(struct nx_options *options, int id, const char *arg, struct nx_error *err)
+{
+    switch (id) {
+    case OPT_DISPLAY:
+        options->display = arg;
+        return 0;
+    case OPT_VNC:
+        return nx_parse_vnc(arg, options->vnc, err);
+    case OPT_WEB:
+        options->web = true;
+        return nx_web_address_parse("web", arg, &options->web_address, err);
+    case OPT_VNC_PASSWORD_FILE:
+        options->vnc_password_file = arg;
+        return 0;
+    case OPT_NO_PASSWORD:
+        options->no_password = true;
+        return 0;
+    case OPT_NO_BROWSER:
+        options->no_browser = true;
+        return 0;
+    default:
+        return 1;
+    }
+}
+
 /* Options about the machine. */
 static int apply_machine(struct nx_options *options, int id, const char *arg, struct nx_error *err)
 {
@@ -145,11 +179,6 @@ static int apply_machine(struct nx_options *options, int id, const char *arg, st
     switch (id) {
     case OPT_SERIAL:
         return nx_parse_serial(arg, &options->serial, err);
-    case OPT_DISPLAY:
-        options->display = arg;
-        return 0;
-    case OPT_VNC:
-        return nx_parse_vnc(arg, options->vnc, err);
     case OPT_ACCEL:
         return nx_accel_parse(arg, &options->accel, err);
     case OPT_KEEP_MAC:
@@ -283,6 +312,8 @@ static int apply(struct nx_options *options, int id, const char *arg, struct nx_
 {
     int ret = apply_machine(options, id, arg, err);
     if (ret > 0)
+        ret = apply_screen(options, id, arg, err);
+    if (ret > 0)
         ret = apply_run(options, id, arg, err);
     if (ret > 0)
         ret = apply_source(options, id, arg, err);
@@ -406,6 +437,14 @@ static int check_fitting(const struct nx_options *options, uint64_t seen, struct
         return nx_fail(err, NX_ERR_USAGE, "--cold and --no-cold exclude each other");
     if (options->network && options->no_network)
         return nx_fail(err, NX_ERR_USAGE, "--network and --no-network exclude each other");
+    if ((options->no_password || options->vnc_password_file) && !options->vnc[0])
+        return nx_fail(err, NX_ERR_USAGE, "--%s needs --vnc",
+                       options->no_password ? "no-password" : "vnc-password-file");
+    if (options->no_password && options->vnc_password_file)
+        return nx_fail(err, NX_ERR_USAGE,
+                       "--no-password and --vnc-password-file exclude each other");
+    if (options->no_browser && !options->web)
+        return nx_fail(err, NX_ERR_USAGE, "--no-browser needs --web");
     if (options->until_settled && !options->record_file)
         return nx_fail(err, NX_ERR_USAGE, "--until=settled needs --record");
     if (options->screenshot_file && !options->until_settled && !options->until_seconds)

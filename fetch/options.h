@@ -11,6 +11,7 @@
 #include "fetch/accel.h"
 #include "fetch/trust.h"
 #include "fetch/values.h"
+#include "fetch/webserver.h"
 
 #define NX_FORWARDS_MAX 64
 
@@ -44,6 +45,11 @@ struct nx_options {
     struct nx_serial serial; /* NX_SERIAL_NULL: not asked for */
     const char *display;     /* QEMU's -display, or NULL */
     char vnc[80];            /* QEMU's -vnc, or "" */
+    bool web;                /* in a browser, at: */
+    struct nx_web_address web_address;
+    const char *vnc_password_file;
+    bool no_password; /* of VNC */
+    bool no_browser;  /* only say where it is */
     enum nx_accel accel;
     bool keep_mac; /* its network cards keep their addresses when it boots */
     bool network;  /* even for a signer whom the user has trusted without */

@@ -34,6 +34,7 @@
 #include "fetch/loadable.h"
 #include "fetch/picture.h"
 #include "fetch/program.h"
+#include "fetch/screen.h"
 #include "fetch/session.h"
 #include "fetch/settle.h"
 #include "fetch/verbs.h"
@@ -63,6 +64,7 @@ struct run {
     bool resume;          /* its saved state is loaded */
     int64_t outage; /* nx_now_ms() since when a read has waited for the network; 0: none does */
     struct nx_display display;
+    struct nx_screen screen;
     struct nx_firmware firmware; /* unless the machine has a BIOS */
     char *vars;
     char *picture; /* what QEMU writes --screenshot into; NULL: it is not asked for */
@@ -206,6 +208,13 @@ static int decide(struct run *run, struct nx_error *err)
     return 0;
 }
 
+/* The machine's name, made printable; name is where it is kept. */
+static const char *plain_name(const struct run *run, struct nx_error *name)
+{
+    nx_fail(name, NX_OK, "%s", run->session.head->manifest->name);
+    return name->msg;
+}
+
 static int admit(struct run *run, struct nx_error *err)
 {
     char summary[SUMMARY_MAX];
@@ -213,6 +222,9 @@ static int admit(struct run *run, struct nx_error *err)
         return -1;
     if (run->options->screenshot_file && !nx_machine_has_screen(run->machine))
         return nx_fail(err, NX_ERR_USAGE, "--screenshot: the machine has no screen");
+    if (run->options->web && !nx_machine_has_screen(run->machine))
+        return nx_fail(err, NX_ERR_USAGE,
+                       "--web: the machine has no screen; its serial port is --serial=stdio");
     run->program = nx_cmdline_program(run->machine);
     if (nx_need_program(run->program, "qemu-system-x86", err) < 0 ||
         nx_need_program("qemu-img", "qemu-utils", err) < 0 ||
@@ -231,7 +243,8 @@ static int admit(struct run *run, struct nx_error *err)
         return -1;
     warn_of_memory(run);
     nx_display_choose(run->options, run->program, &run->display);
-    return 0;
+    struct nx_error name = NX_ERROR_INIT;
+    return nx_screen_open(&run->screen, run->options, plain_name(run, &name), err);
 }
 
 /* ---- assemble ---- */
@@ -351,7 +364,7 @@ static int build_command(struct run *run, struct nx_args *ret_args, struct nx_er
         .firmware_vars = run->vars,
         .qmp_fd = run->vm.listen_fd,
         .display = run->display.qemu,
-        .vnc = run->display.vnc,
+        .vnc = run->screen.vnc[0] ? run->screen.vnc : NULL,
         .audio = audio_of(run),
         .memory_path = memory,
         .incoming = run->resume ? "defer" : NULL,
@@ -402,7 +415,7 @@ static bool must_stand_still(struct run *run)
 /* How long to wait for something to happen; -1: for ever. */
 static int wait_ms(const struct run *run)
 {
-    if (!run->vm.running || (run->outage && !run->vm.stands))
+    if (!run->vm.running || !run->vm.screen.up || (run->outage && !run->vm.stands))
         return LOOK_MS;
     if (run->vm.no_space)
         return nx_vm_retry_in(&run->vm);
@@ -426,7 +439,7 @@ static int attend(struct run *run, struct nx_error *err)
 static int await_guest(struct run *run, struct nx_error *err)
 {
     int64_t since = nx_now_ms();
-    while (!run->vm.running && !run->vm.exited) {
+    while (!(run->vm.running && run->vm.screen.up) && !run->vm.exited) {
         if (attend(run, err) < 0)
             return -1;
         if (run->session.waits || run->session.stats.waiting)
@@ -454,8 +467,7 @@ static void confine(struct run *run)
                                        .firmware = &run->firmware,
                                        .serial = &run->options->serial,
                                        .display = &run->display };
-    run->vm.no_unix_sockets =
-        !run->display.window && run->options->serial.kind != NX_SERIAL_UNIX && !run->display.vnc;
+    run->vm.no_unix_sockets = !run->display.window && run->options->serial.kind != NX_SERIAL_UNIX;
     if (nx_vm_confine(&files, &run->vm.confinement, &err) < 0)
         nx_log(NX_LOG_NOTICE, "%s: so QEMU could read your files if its guest broke out of it",
                err.msg);
@@ -477,6 +489,7 @@ static int start_once(struct run *run, struct nx_error *err)
     if (run->resume && lseek(run->session.state_fd, 0, SEEK_SET) < 0)
         return nx_fail_errno(err, "device state");
     run->vm.incoming_fd = run->resume ? run->session.state_fd : -1;
+    run->vm.screen = nx_screen_wish(&run->screen);
     if (nx_vm_start(&run->vm, &args, run->options->serial.kind == NX_SERIAL_STDIO, err) < 0)
         return -1;
     if (await_guest(run, err) == 0)
@@ -568,9 +581,9 @@ static int watch(struct run *run, struct nx_error *err)
     nx_session_set_state(&run->session, "running");
     /* QEMU has them open; without names nothing can leave them behind, not even our being killed. */
     nx_instance_remove_overlays(&run->session.instance);
-    struct nx_error name = NX_ERROR_INIT; /* made printable */
-    nx_fail(&name, NX_OK, "%s", run->session.head->manifest->name);
-    nx_display_announce(run->options, &run->display, name.msg);
+    struct nx_error name = NX_ERROR_INIT;
+    nx_display_announce(run->options, &run->display, plain_name(run, &name));
+    nx_screen_announce(&run->screen, run->vm.screen.port, &run->session.instance);
     while (!run->vm.exited && !is_over(run, &settle)) {
         if (attend(run, err) == 0)
             continue;
@@ -607,6 +620,7 @@ static void finish(struct run *run)
     struct stat st;
     const struct nx_serial *serial = &run->options->serial;
     bool started = run->vm.pid > 0 || run->vm.exited;
+    nx_screen_close(&run->screen);
     nx_vm_stop(&run->vm, run->session.waits ? QUIT_STUCK_MS : QUIT_MS);
     nx_session_stop_engine(&run->session);
     nx_vm_reap(&run->vm);

@@ -244,6 +244,8 @@ static void handle_event(struct nx_vm *vm, const struct nx_qmp_message *event)
 static int handle_up(struct nx_vm *vm, struct nx_error *err)
 {
     vm->up = true;
+    if (nx_vm_screen_ask(&vm->screen, vm->qmp, err) < 0)
+        return -1;
     if (vm->incoming_fd < 0) {
         vm->running = true;
         return 0;
@@ -261,6 +263,8 @@ static int handle_up(struct nx_vm *vm, struct nx_error *err)
 static int handle_message(struct nx_vm *vm, const struct nx_qmp_message *message,
                           struct nx_error *err)
 {
+    if (nx_vm_screen_asked(&vm->screen, message))
+        return nx_vm_screen_take(&vm->screen, message, err);
     switch (message->kind) {
     case NX_QMP_GREETING:
         return nx_qmp_send(vm->qmp, "qmp_capabilities", NULL, NULL, err);

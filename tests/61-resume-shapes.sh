@@ -69,8 +69,9 @@ echo "writing-saved: $(tail -n 1 "$WORK/said")"
 halt
 
 name=screen-saved ask='echo here'
-resume screen-saved --vnc 127.0.0.1:77
-"$BUILD/tools/vnc-shot" 127.0.0.1:5977 "$WORK/screen.ppm" || die "no picture"
+echo shown >"$WORK/vnc-password"
+resume screen-saved --vnc 127.0.0.1:77 --vnc-password-file "$WORK/vnc-password"
+"$BUILD/tools/vnc-shot" 127.0.0.1:5977 "$WORK/screen.ppm" shown || die "no picture"
 cmp "$WORK/screen.ppm" "$GUEST/notes/screen.ppm" || die "its screen is not what it was"
 [ "$(tail -c +20 "$WORK/screen.ppm" | od -An -v -tu1 -w3 | sort -u | wc -l)" -ge 3 ] || die "its screen is empty"
 echo "screen-saved: the picture is what it was, $(head -n 2 "$WORK/screen.ppm" | tail -n 1) pixels"

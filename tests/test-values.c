@@ -154,6 +154,14 @@ START_TEST(command_lines)
         { { "x", "--accel", "fast" }, 0, "'fast' is not auto" },
         { { "x", "--trust", "/nonexistent" }, 0, "--trust: /nonexistent" },
         { { "http://h/x", "--offline", "--no-cache" }, 0, "--offline needs the cache" },
+        { { "x", "--web" }, NX_VERB_RUN, NULL },
+        { { "--web=[::1]:0", "--no-browser", "x" }, NX_VERB_RUN, NULL },
+        { { "--web", "8080", "x" }, 0, "one machine at a time" },
+        { { "--web=8080x", "x" }, 0, "--web: '8080x' is not [ADDRESS:]PORT" },
+        { { "x", "--vnc", ":1", "--no-password" }, NX_VERB_RUN, NULL },
+        { { "x", "--no-password" }, 0, "--no-password needs --vnc" },
+        { { "x", "--vnc-password-file", "f" }, 0, "--vnc-password-file needs --vnc" },
+        { { "x", "--no-browser" }, 0, "--no-browser needs --web" },
         { { "x", "--progress-fd", "77" }, 0, "--progress-fd: descriptor 77" },
     };
     setenv("HOME", "/nonexistent", 1);

@@ -6,7 +6,7 @@
 #     browse URL
 #     value=$(script 'return document.title')
 #     click 'a.run'                  # by a CSS selector, as a user's mouse does
-#     press_tab; screen FILE.png; device 390 844 dark
+#     press a; press_tab; screen FILE.png; device 390 844 dark
 #
 # Downloads go to $BROWSER_DOWNLOADS.  stop_servers ends it.
 
@@ -46,7 +46,7 @@ start_browser() {
     for try in 1 2 3 4 5 6 7 8; do
         http_guess_port
         BROWSER_DRIVER=http://127.0.0.1:$SERVER_PORT
-        HOME=$HTTP_HOME TMPDIR=$HTTP_HOME XDG_CONFIG_HOME=$HTTP_HOME XDG_CACHE_HOME=$HTTP_HOME \
+        HOME=$HTTP_HOME TMPDIR=$HTTP_HOME XDG_RUNTIME_DIR=$HTTP_HOME XDG_CONFIG_HOME=$HTTP_HOME XDG_CACHE_HOME=$HTTP_HOME \
             "$driver" --port="$SERVER_PORT" >"$SERVER_LOG" 2>&1 </dev/null &
         http_started $!
         if wait_for 30 "$SERVER_PID" browser_answers; then
@@ -74,9 +74,11 @@ click() {
     session POST "/element/$element/click" '{}' >/dev/null
 }
 
-press_tab() {
-    session POST /actions '{"actions":[{"type":"key","id":"keys","actions":[{"type":"keyDown","value":"\uE004"},{"type":"keyUp","value":"\uE004"}]}]}' >/dev/null
+# press KEY: a letter, or one of WebDriver's names for keys without one, as \uE004 for Tab
+press() {
+    session POST /actions '{"actions":[{"type":"key","id":"keys","actions":[{"type":"keyDown","value":"'"$1"'"},{"type":"keyUp","value":"'"$1"'"}]}]}' >/dev/null
 }
+press_tab() { press '\uE004'; }
 
 # device WIDTH HEIGHT light|dark: a screen of that size, whose user likes such colours, and nothing that moves
 device() {

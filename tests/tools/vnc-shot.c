@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* What a machine's screen shows, through VNC, as a PPM: vnc-shot ADDRESS:PORT FILE */
+/* What a machine's screen shows, through VNC, as a PPM: vnc-shot ADDRESS:PORT FILE [PASSWORD] */
 #include <rfb/rfbclient.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define LOOK_SECONDS 3
 
 static bool complete;
+static const char *password;
+
+/* libvncclient frees it.  A server that wants one that we do not have refuses the empty one. */
+static char *tell_password(rfbClient *client)
+{
+    (void)client;
+    return strdup(password ? password : "");
+}
 
 static void updated(rfbClient *client)
 {
@@ -29,8 +38,8 @@ static int write_picture(const rfbClient *client, const char *path)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3) {
-        fputs("vnc-shot ADDRESS:PORT FILE\n", stderr);
+    if (argc != 3 && argc != 4) {
+        fputs("vnc-shot ADDRESS:PORT FILE [PASSWORD]\n", stderr);
         return 2;
     }
     char *args[] = { argv[0], (char *)"-encodings", (char *)"raw", argv[1], NULL };
@@ -38,8 +47,10 @@ int main(int argc, char **argv)
     rfbEnableClientLogging = FALSE;
     rfbClient *client = rfbGetClient(8, 3, 4);
     client->FinishedFrameBufferUpdate = updated;
+    client->GetPassword = tell_password;
+    password = argv[3];
     if (!rfbInitClient(client, &n_args, args)) {
-        fprintf(stderr, "vnc-shot: %s does not answer\n", argv[1]);
+        fprintf(stderr, "vnc-shot: %s does not let us in\n", argv[1]);
         return 1;
     }
     /* QEMU draws what a screen shows when somebody looks: the first update may be of before. */
