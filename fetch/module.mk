@@ -1,6 +1,6 @@
 # nxfetch: transport, cache, engine, FUSE; QEMU, QMP, trust, instances.
 fetch_SRCS := $(filter-out fetch/nxfetch.c,$(wildcard fetch/*.c))
-fetch_PKGS := fuse3 lmdb jansson libseccomp
+fetch_PKGS := fuse3 lmdb jansson libseccomp libmicrohttpd
 PROGRAMS += nxfetch
 nxfetch_MAIN := fetch/nxfetch.c
 nxfetch_USES := fetch formats common

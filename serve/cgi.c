@@ -14,8 +14,8 @@
 #include "common/io.h"
 #include "common/types.h"
 #include "serve/answer.h"
-#include "serve/beneath.h"
-#include "serve/path.h"
+#include "common/beneath.h"
+#include "common/path.h"
 
 #define COPY_BUFFER_SIZE (256 * 1024)
 

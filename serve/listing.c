@@ -7,7 +7,7 @@
 
 #include "common/progress.h"
 #include "formats/xml.h"
-#include "serve/path.h"
+#include "common/path.h"
 
 struct names {
     char *at[NX_LISTING_ENTRIES_MAX];

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "serve/listen.h"
+#include "common/listen.h"
 #include "serve/metrics.h"
 
 #define CONNECTIONS_MAX 16

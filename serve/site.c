@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "serve/beneath.h"
+#include "common/beneath.h"
 #include "serve/listing.h"
-#include "serve/path.h"
+#include "common/path.h"
 
 /* "/vms" -> "/vms/", so that the page's relative links work.  It is built from the cleaned
  * path, so that it cannot become "//other.host/".

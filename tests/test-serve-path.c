@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* URLs to paths, paths to open files, and names to types: nothing may lead outside. */
-#include "serve/path.h"
+#include "common/path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 
 #include "common/policy.h"
 #include "common/types.h"
-#include "serve/beneath.h"
+#include "common/beneath.h"
 #include "tests/support/main.h"
 
 static const struct {

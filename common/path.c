@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "serve/path.h"
+#include "common/path.h"
 
 #include <ctype.h>
 #include <string.h>

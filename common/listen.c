@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "serve/listen.h"
+#include "common/listen.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* From the path of a URL to a path below the served directory, and back. */
-#ifndef NX_SERVE_PATH_H
-#define NX_SERVE_PATH_H
+#ifndef NX_COMMON_PATH_H
+#define NX_COMMON_PATH_H
 
 #include <limits.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The socket that a server listens on. */
-#ifndef NX_SERVE_LISTEN_H
-#define NX_SERVE_LISTEN_H
+#ifndef NX_COMMON_LISTEN_H
+#define NX_COMMON_LISTEN_H
 
 #include <stdint.h>
 

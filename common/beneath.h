@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening files that cannot lie outside a directory, whatever links are in it. */
-#ifndef NX_SERVE_BENEATH_H
-#define NX_SERVE_BENEATH_H
+#ifndef NX_COMMON_BENEATH_H
+#define NX_COMMON_BENEATH_H
 
 #include "common/error.h"
 

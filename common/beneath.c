@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "serve/beneath.h"
+#include "common/beneath.h"
 
 #include <errno.h>
 #include <fcntl.h>
