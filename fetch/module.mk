@@ -8,3 +8,6 @@ nxfetch_HELP := fetch/nxfetch.help
 
 EMBEDDERS += fetch/nxfetch.c
 fetch_nxfetch.c_EMBEDS := fetch/nxfetch.help
+
+EMBEDDERS += fetch/statuspage.c
+fetch_statuspage.c_EMBEDS := fetch/status.html fetch/status.css fetch/status.js

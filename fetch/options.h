@@ -11,6 +11,7 @@
 #include "fetch/accel.h"
 #include "fetch/trust.h"
 #include "fetch/values.h"
+#include "fetch/webserver.h"
 
 #define NX_FORWARDS_MAX 64
 
@@ -19,6 +20,9 @@ enum nx_verb {
     NX_VERB_INFO,
     NX_VERB_PULL,
     NX_VERB_MOUNT,
+    NX_VERB_STATUS,
+    NX_VERB_SCREENSHOT,
+    NX_VERB_POWER,
     NX_VERB_TRUST_LIST,
     NX_VERB_TRUST_SHOW,
     NX_VERB_TRUST_ADD,
@@ -58,6 +62,13 @@ struct nx_options {
     bool until_settled;          /* end when it has come to rest */
     unsigned until_seconds;      /* end so long after it began to run; 0: not */
     const char *screenshot_file; /* a picture of its screen at that end goes there, or NULL */
+
+    const char *machine;   /* status, screenshot, power: which running one; NULL: the only one */
+    const char *shot_file; /* screenshot: where the picture goes */
+    const char *power;     /* "off", "reset" or "stop" */
+    bool watch;
+    bool web; /* status as a page, at web_address */
+    struct nx_web_address web_address;
 
     bool offline;
     bool no_complete;
