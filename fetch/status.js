@@ -271,7 +271,7 @@ function showMachine(machine) {
     show("state", machine.error || STATE_WORDS[machine.state] || machine.state);
     byId("state").classList.toggle("waiting", Boolean(machine.error) || machine.state === "waiting");
     show("url", machine.url || "");
-    show("since", machine.error ? "" : `${machine.resumed ? "resumed, " : ""}for ${duration(machine.seconds)}, since ${new Date(machine.started).toLocaleString()}; pid ${machine.pid}`);
+    show("since", machine.error ? "" : `${machine.resumed ? "resumed, " : ""}for ${duration(machine.seconds)}, since ${new Date(machine.started).toLocaleString()}; pid\u00a0${machine.pid}`);
     show("here", percent(machine.here));
     show("hit_rate", percent(machine.hit_rate));
     show("bytes", bytes(machine.bytes || 0));
