@@ -25,8 +25,8 @@
 struct nx_blob {
     uint64_t offset; /* in the package file */
     uint32_t size;
-    bool page;      /* of the index */
-    unsigned image; /* whose it is, for the statistics … */
+    bool page;       /* of the index */
+    unsigned image;  /* whose it is, for the statistics … */
     uint64_t number; /* … and the map: of the chunk, or of one that is equal */
     struct nx_digest digest;
 };

@@ -27,9 +27,9 @@ enum nx_chunk_mark {
     NX_MARK_FETCHED = 1, /* it has come from the network, or out of the local package */
     NX_MARK_AWAITED = 2, /* a read had to wait for it */
     NX_MARK_READ = 4,
-    NX_MARK_STORED = 8, /* it is not all zero … */
+    NX_MARK_STORED = 8,  /* it is not all zero … */
     NX_MARK_LOOKED = 16, /* … which is known: its leaf of the index was looked at */
-    NX_MARK_KEPT = 32, /* it was here when it was looked for */
+    NX_MARK_KEPT = 32,   /* it was here when it was looked for */
 };
 
 /* manifest must outlive it. */

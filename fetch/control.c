@@ -151,7 +151,8 @@ static void send_on(struct client *client)
 
 static void answer_client(struct client *client, json_t *answer)
 {
-    NX_AUTO_FREE char *text = answer ? json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+    NX_AUTO_FREE char *text =
+        answer ? json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(answer);
     if (!text || nx_buffer_printf(&client->out, NULL, "%s\n", text) < 0) {
         drop(client);

@@ -44,8 +44,8 @@
 #define TICK_MS     250 /* between statistics */
 #define END_SECONDS 3   /* then the end is not waited for any longer */
 #define TRIES       4
-#define TRIES_PULL  10 /* a download that was left alone for the night should survive more */
-#define SURVEY_MS   20  /* of a tick that go into the survey while somebody looks at the map … */
+#define TRIES_PULL  10   /* a download that was left alone for the night should survive more */
+#define SURVEY_MS   20   /* of a tick that go into the survey while somebody looks at the map … */
 #define WATCHED_MS  3000 /* … which is so long after he has asked for it */
 #define FRONT_MAX   (64u << 20) /* bytes: the front, with a boot set's index, fetched in one go */
 #define SMALL_INDEX (1u << 20)  /* bytes: fetched whole once the machine runs */
@@ -79,8 +79,9 @@ struct engine {
     bool go;        /* under lock */
     enum nx_go how; /* set before go */
     bool started;   /* under lock */
-    bool mapped;    /* under lock: images and map are there, until the session's end, and can be asked for */
-    bool quit;      /* under lock */
+    bool
+        mapped; /* under lock: images and map are there, until the session's end, and can be asked for */
+    bool quit; /* under lock */
 };
 
 static void set_flag(struct engine *engine, bool *flag)

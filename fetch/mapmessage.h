@@ -42,7 +42,7 @@ struct nx_map_run {
 };
 
 struct nx_map_image {
-    uint64_t unit;                   /* chunks of one */
+    uint64_t unit;                    /* chunks of one */
     uint64_t counts[NX_CHUNK_STATES]; /* units */
     uint64_t looked;
     unsigned cells;

@@ -10,4 +10,4 @@ EMBEDDERS += fetch/nxfetch.c
 fetch_nxfetch.c_EMBEDS := fetch/nxfetch.help
 
 EMBEDDERS += fetch/statuspage.c
-fetch_statuspage.c_EMBEDS := fetch/status.html fetch/status.css fetch/status.js
+fetch_statuspage.c_EMBEDS := $(addprefix fetch/status/status.,html css js)

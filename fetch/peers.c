@@ -19,9 +19,9 @@
 #include "fetch/instance.h"
 #include "fetch/sockaddr.h"
 
-#define PEERS_MAX  256
-#define LIST_MS    3000 /* that one may take to say its status */
-#define NAMES_MAX  400  /* bytes of a message that names those who are there */
+#define PEERS_MAX 256
+#define LIST_MS   3000 /* that one may take to say its status */
+#define NAMES_MAX 400  /* bytes of a message that names those who are there */
 
 bool nx_peers_is_ours(int fd)
 {
@@ -68,7 +68,8 @@ static int wait_readable(int fd, int64_t due, struct nx_error *err)
         if (nx_check_interrupt(err) < 0)
             return -1;
         if (left <= 0)
-            return nx_fail(err, NX_ERR_SYSTEM, "it does not answer: it may be asking its user a question");
+            return nx_fail(err, NX_ERR_SYSTEM,
+                           "it does not answer: it may be asking its user a question");
         if (poll(&pfd, 1, (int)left) > 0)
             return 0;
     }
@@ -265,7 +266,8 @@ static bool is_called(const struct nx_peer *peer, const char *machine)
 }
 
 /* "100 (debian), 200 (tiny)" */
-static void name_them(const struct nx_peers *peers, const char *machine, char text[static NAMES_MAX])
+static void name_them(const struct nx_peers *peers, const char *machine,
+                      char text[static NAMES_MAX])
 {
     size_t len = 0;
     text[0] = 0;
@@ -295,8 +297,8 @@ int nx_peers_choose(const struct nx_peers *peers, const char *machine,
     if (peers->count == 0)
         return nx_fail(err, NX_ERR_SYSTEM, "no machine of this user is running here");
     if (n == 0)
-        return nx_fail(err, NX_ERR_SYSTEM, "no running machine is called %s; there are: %s", machine,
-                       names);
+        return nx_fail(err, NX_ERR_SYSTEM, "no running machine is called %s; there are: %s",
+                       machine, names);
     if (n > 1)
         return nx_fail(err, NX_ERR_SYSTEM, "which machine?  Name its pid: %s", names);
     *ret_peer = found;

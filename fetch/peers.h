@@ -29,9 +29,9 @@ json_t *nx_peers_status_request(unsigned cells);
 struct nx_peers {
     struct nx_peer {
         pid_t pid;
-        json_t *status;       /* owned; NULL: why */
-        struct nx_error why;  /* it does not say it */
-    } * items;                /* owned, by pid */
+        json_t *status;      /* owned; NULL: why */
+        struct nx_error why; /* it does not say it */
+    } * items;               /* owned, by pid */
     size_t count;
 };
 

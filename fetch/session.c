@@ -18,9 +18,9 @@
 #include "fetch/status.h"
 
 #define ENGINE_STOP_MS 3000
-#define LAST_MESSAGES  1000  /* more than an honest engine has left to say */
-#define FRAME_MS       20000 /* for the rest of a message */
-#define NOTICE_MAX     512   /* bytes of a line from the engine */
+#define LAST_MESSAGES  1000                      /* more than an honest engine has left to say */
+#define FRAME_MS       20000                     /* for the rest of a message */
+#define NOTICE_MAX     512                       /* bytes of a line from the engine */
 #define FIRST_EXTRA    (2 + NX_CONTROL_POLL_FDS) /* what is polled for before what the caller wants */
 
 /* ---- signals ---- */

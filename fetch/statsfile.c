@@ -36,8 +36,8 @@ static json_t *images_json(const struct nx_stats *stats, const struct nx_manifes
     return images;
 }
 
-json_t *nx_stats_json(const char *url, const char *state, bool resumed, const struct nx_stats *stats,
-                      const struct nx_manifest *manifest)
+json_t *nx_stats_json(const char *url, const char *state, bool resumed,
+                      const struct nx_stats *stats, const struct nx_manifest *manifest)
 {
     const struct {
         const char *name;
@@ -79,7 +79,8 @@ int nx_statsfile_write(const char *path, const char *url, const char *state, boo
                        struct nx_error *err)
 {
     json_t *all = nx_stats_json(url, state, resumed, stats, manifest);
-    NX_AUTO_FREE char *text = !all ? NULL : json_dumps(all, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    NX_AUTO_FREE char *text =
+        !all ? NULL : json_dumps(all, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     json_decref(all);
     if (!text)
         return nx_fail(err, NX_ERR_SYSTEM, "%s: the URL is no UTF-8, or there is no memory", path);

@@ -10,8 +10,8 @@
 #include "formats/manifest.h"
 
 /* What is written, as an object; NULL if url is no UTF-8, or without memory. */
-json_t *nx_stats_json(const char *url, const char *state, bool resumed, const struct nx_stats *stats,
-                      const struct nx_manifest *manifest);
+json_t *nx_stats_json(const char *url, const char *state, bool resumed,
+                      const struct nx_stats *stats, const struct nx_manifest *manifest);
 
 /* Replace path by the present state, whole (temporary name, rename).  It is not synced:
  * after a power cut nobody asks for it.  manifest may be NULL (not known yet): then there are no images.

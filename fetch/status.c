@@ -65,7 +65,8 @@ static json_t *run_json(const struct nx_map_run *run)
 {
     json_t *array = json_array();
     json_array_append_new(array, number(run->length));
-    for (unsigned i = NX_CHUNK_ABSENT; run->share[NX_CHUNK_EMPTY] != 255 && i < NX_CHUNK_STATES; i++)
+    for (unsigned i = NX_CHUNK_ABSENT; run->share[NX_CHUNK_EMPTY] != 255 && i < NX_CHUNK_STATES;
+         i++)
         json_array_append_new(array, number(run->share[i]));
     return array;
 }
@@ -85,8 +86,8 @@ static json_t *map_json(struct nx_reader *r, const struct nx_map_image *map)
 }
 
 /* What the map says, into the objects of the images that the statistics have. */
-static void add_map(json_t *all, const struct nx_manifest *manifest, const struct nx_buffer *payload,
-                    bool cells)
+static void add_map(json_t *all, const struct nx_manifest *manifest,
+                    const struct nx_buffer *payload, bool cells)
 {
     struct nx_reader r = nx_reader(payload->data, payload->len);
     json_t *images = json_object_get(all, "images");
@@ -162,7 +163,8 @@ static void add_images(json_t *all, const struct nx_manifest *manifest)
     json_t *images = json_object_get(all, "images");
     for (unsigned i = 0; i < manifest->n_images; i++) {
         json_t *object = json_object_get(images, manifest->images[i].name);
-        json_object_set_new(object, "role", json_string(nx_image_role_name(manifest->images[i].role)));
+        json_object_set_new(object, "role",
+                            json_string(nx_image_role_name(manifest->images[i].role)));
         json_object_set_new(object, "chunk_size", number(manifest->images[i].chunk_size));
         json_object_set_new(object, "chunks", number(manifest->images[i].chunks));
     }
@@ -173,8 +175,9 @@ json_t *nx_status_json(const struct nx_session *session, const struct nx_buffer 
     const struct nx_manifest *manifest = session->head ? session->head->manifest : NULL;
     const struct nx_location *location = session->location;
     char name[512];
-    json_t *all = nx_stats_json(location ? nx_location_name(location, name) : session->options->location,
-                                session->state, session->resumed, &session->stats, manifest);
+    json_t *all =
+        nx_stats_json(location ? nx_location_name(location, name) : session->options->location,
+                      session->state, session->resumed, &session->stats, manifest);
     if (!all)
         return NULL;
     add_session(all, session);

@@ -13,9 +13,9 @@
 #include "common/log.h"
 #include "fetch/peers.h"
 
-NX_EMBED(nx_status_html, "fetch/status.html");
-NX_EMBED(nx_status_css, "fetch/status.css");
-NX_EMBED(nx_status_js, "fetch/status.js");
+NX_EMBED(nx_status_html, "fetch/status/status.html");
+NX_EMBED(nx_status_css, "fetch/status/status.css");
+NX_EMBED(nx_status_js, "fetch/status/status.js");
 
 #define CELLS  2048 /* of each map: more than a page has room for squares */
 #define ASK_MS 2000
@@ -46,7 +46,8 @@ static int answer(void *opaque, struct nx_buffer *body, struct nx_error *err)
         if (all || chosen == &peers.items[i])
             json_array_append_new(array, full_status(&peers.items[i]));
     json_t *whole = json_pack("{s:o}", "machines", array);
-    NX_AUTO_FREE char *text = whole ? json_dumps(whole, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+    NX_AUTO_FREE char *text =
+        whole ? json_dumps(whole, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(whole);
     if (!text)
         return nx_fail(err, NX_ERR_SYSTEM, "no memory for the status");
@@ -66,10 +67,12 @@ int nx_statuspage_serve(const struct nx_web_address *address, const char *machin
           .opaque = (void *)machine },
     };
     NX_AUTO_WEBSERVER struct nx_webserver *server = NULL;
-    if (nx_webserver_start("web", address, routes, sizeof routes / sizeof *routes, &server, err) < 0)
+    if (nx_webserver_start("web", address, routes, sizeof routes / sizeof *routes, &server, err) <
+        0)
         return -1;
     if (!nx_webserver_is_loopback(server))
-        nx_log(NX_LOG_WARNING, "whoever has this address can see the page, and it is not encrypted");
+        nx_log(NX_LOG_WARNING,
+               "whoever has this address can see the page, and it is not encrypted");
     printf("%s\n", nx_webserver_url(server));
     if (nx_flush_stdout(err) < 0)
         return -1;

@@ -13,7 +13,7 @@
 #include "fetch/mapmessage.h"
 
 #define FIELD_MAX    1024
-#define MAP_ROWS     6  /* of an image, where there is no end of lines */
+#define MAP_ROWS     6 /* of an image, where there is no end of lines */
 #define MAP_ROWS_MAX 64
 #define INDENT       2
 
@@ -234,9 +234,8 @@ static void draw_row(struct picture *p, const struct cells *cells, unsigned firs
     enum nx_chunk_state last = NX_CHUNK_EMPTY;
     indent(p);
     for (unsigned i = first; i < end && !is_full(p); i++) {
-        enum nx_chunk_state state =
-            state_of(cells, (unsigned)((uint64_t)cells->count * i / all),
-                     (unsigned)((uint64_t)cells->count * (i + 1) / all));
+        enum nx_chunk_state state = state_of(cells, (unsigned)((uint64_t)cells->count * i / all),
+                                             (unsigned)((uint64_t)cells->count * (i + 1) / all));
         if (state != last)
             style(p, "0");
         if (state != last)
@@ -278,7 +277,8 @@ static const char *state_words(const json_t *status)
     };
     for (size_t i = 0; state && i < sizeof words / sizeof *words; i++)
         if (strcmp(state, words[i][0]) == 0)
-            return json_is_true(json_object_get(status, "resumed")) && i == 2 ? "running, resumed" : words[i][1];
+            return json_is_true(json_object_get(status, "resumed")) && i == 2 ? "running, resumed"
+                                                                              : words[i][1];
     return "in an unknown state";
 }
 
@@ -295,7 +295,8 @@ static void draw_head(struct picture *p, const json_t *status)
     field(p, "1", "%s", name_of(status, text));
     field(p, waits ? "31" : "32", "%s", state_words(status));
     field(p, NULL, "for %s", duration_of(status, time));
-    field(p, "2", "%s, pid %llu", text_of(status, "verb", text), (unsigned long long)count_of(status, "pid"));
+    field(p, "2", "%s, pid %llu", text_of(status, "verb", text),
+          (unsigned long long)count_of(status, "pid"));
     end_line(p);
     field(p, NULL, "%s", text_of(status, "url", text));
     end_line(p);
@@ -379,8 +380,7 @@ int nx_view_machine(const struct nx_view *view, const json_t *status, struct nx_
     draw_head(&p, status);
     draw_figures(&p, status);
     unsigned rows = rows_of(&p, status);
-    json_object_foreach((json_t *)images, name, image)
-        draw_image(&p, name, image, rows);
+    json_object_foreach((json_t *)images, name, image) draw_image(&p, name, image, rows);
     if (json_object_size(images))
         draw_legend(&p);
     return p.failed ? -1 : 0;
@@ -396,7 +396,8 @@ static void draw_row_of_list(struct picture *p, const struct nx_peer *peer)
         end_line(p);
         return;
     }
-    field(p, NULL, "%7d  %-20.60s  %-10.40s  %6s  %10s/s", (int)peer->pid, name_of(peer->status, name),
+    field(p, NULL, "%7d  %-20.60s  %-10.40s  %6s  %10s/s", (int)peer->pid,
+          name_of(peer->status, name),
           json_string_value(json_object_get(peer->status, "state"))
               ? json_string_value(json_object_get(peer->status, "state"))
               : "",
@@ -422,7 +423,8 @@ int nx_view_line(const json_t *status, struct nx_buffer *out, struct nx_error *e
 {
     char name[FIELD_MAX], here[32], rate[32], bytes[32], hits[32];
     return nx_buffer_printf(
-        out, err, "%s: %s, here %s, rate %s/s, received %s, requests %llu, hit rate %s, waiting reads %llu\n",
+        out, err,
+        "%s: %s, here %s, rate %s/s, received %s, requests %llu, hit rate %s, waiting reads %llu\n",
         name_of(status, name), state_words(status), percent_of(status, "here", here),
         nx_human_bytes((uint64_t)number_of(status, "rate"), rate),
         nx_human_bytes(count_of(status, "bytes"), bytes),

@@ -23,8 +23,7 @@ static bool is_here(const struct nx_survey *survey, const struct nx_blob *blob)
 static void look_at_leaf(struct nx_survey *survey, const struct nx_leaf *leaf, uint64_t end)
 {
     const uint64_t unit = nx_chunkmap_unit(survey->map, survey->image);
-    uint64_t count =
-        nx_image_chunk_count(&survey->tree->manifest->images[survey->image]);
+    uint64_t count = nx_image_chunk_count(&survey->tree->manifest->images[survey->image]);
     for (uint64_t n = leaf->first; leaf->page && n < end && n < count; n++) {
         struct nx_blob blob;
         if (!nx_leaf_chunk(survey->tree, leaf, survey->image, n, &blob))

@@ -72,8 +72,8 @@ int nx_terminal_open(struct nx_terminal *terminal, struct nx_error *err)
     nx_interrupt_hold(true);
     sigaction(SIGWINCH, &waking, NULL);
     terminal->open = true;
-    terminal->has_keys = tcgetattr(STDIN_FILENO, &terminal->before) == 0 &&
-                         tcgetpgrp(STDIN_FILENO) == getpgrp();
+    terminal->has_keys =
+        tcgetattr(STDIN_FILENO, &terminal->before) == 0 && tcgetpgrp(STDIN_FILENO) == getpgrp();
     if (terminal->has_keys) {
         struct termios keys = terminal->before;
         keys.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
@@ -96,7 +96,8 @@ int nx_terminal_draw(const struct nx_buffer *lines, struct nx_error *err)
         size_t len = (size_t)((newline ? newline : end) - at);
         at += len + 1;
         /* No newline behind the last line: it may be the screen's, which would scroll. */
-        if (nx_buffer_printf(&out, err, "%.*s\033[K%s", (int)len, at - len - 1, at < end ? "\r\n" : "") < 0)
+        if (nx_buffer_printf(&out, err, "%.*s\033[K%s", (int)len, at - len - 1,
+                             at < end ? "\r\n" : "") < 0)
             return -1;
     }
     if (nx_buffer_printf(&out, err, "\033[J") < 0)

@@ -19,7 +19,8 @@ static int ask(const struct nx_options *options, json_t *request, int timeout_ms
     NX_AUTO_PEERS struct nx_peers peers = { 0 };
     const struct nx_peer *peer;
     json_t *answer;
-    if (nx_peers_list(&peers, err) < 0 || nx_peers_choose(&peers, options->machine, &peer, err) < 0) {
+    if (nx_peers_list(&peers, err) < 0 ||
+        nx_peers_choose(&peers, options->machine, &peer, err) < 0) {
         json_decref(request);
         return -1;
     }
@@ -46,7 +47,8 @@ int nx_verb_screenshot(const struct nx_options *options, struct nx_error *err)
     char path[PATH_MAX];
     pid_t pid;
     if (absolute(options->shot_file, path, err) < 0 ||
-        ask(options, json_pack("{s:s, s:s}", "ask", "screenshot", "file", path), SHOT_MS, &pid, err) < 0)
+        ask(options, json_pack("{s:s, s:s}", "ask", "screenshot", "file", path), SHOT_MS, &pid,
+            err) < 0)
         return -1;
     nx_log(NX_LOG_NOTICE, "%s: a picture of the machine's screen", options->shot_file);
     return 0;
@@ -55,5 +57,6 @@ int nx_verb_screenshot(const struct nx_options *options, struct nx_error *err)
 int nx_verb_power(const struct nx_options *options, struct nx_error *err)
 {
     pid_t pid;
-    return ask(options, json_pack("{s:s, s:s}", "ask", "power", "how", options->power), ASK_MS, &pid, err);
+    return ask(options, json_pack("{s:s, s:s}", "ask", "power", "how", options->power), ASK_MS,
+               &pid, err);
 }

@@ -434,7 +434,8 @@ static void settle_shot(struct run *run)
     nx_control_answer_result(run->session.control, run->shot.id, ret, &err);
 }
 
-static int begin_shot(struct run *run, const struct nx_control_request *request, struct nx_error *err)
+static int begin_shot(struct run *run, const struct nx_control_request *request,
+                      struct nx_error *err)
 {
     if (!run->picture)
         return nx_fail(err, NX_ERR_SYSTEM, "the machine has no screen");
@@ -450,7 +451,8 @@ static int begin_shot(struct run *run, const struct nx_control_request *request,
     return 1;
 }
 
-static int take_request(void *opaque, const struct nx_control_request *request, struct nx_error *err)
+static int take_request(void *opaque, const struct nx_control_request *request,
+                        struct nx_error *err)
 {
     struct run *run = opaque;
     switch (request->what) {
@@ -591,7 +593,9 @@ static bool is_over(struct run *run, struct nx_settle *settle)
 /* The run is over, but not by --until: well, unless a picture was to be taken then. */
 static int no_picture(const struct run *run, struct nx_error *err)
 {
-    return run->options->screenshot_file ? nx_fail(err, NX_ERR_CANCELLED, "ended before --until: no screenshot") : 0;
+    return run->options->screenshot_file
+               ? nx_fail(err, NX_ERR_CANCELLED, "ended before --until: no screenshot")
+               : 0;
 }
 
 /* QEMU draws it between two steps of the guest, so it may have to wait for the network first. */

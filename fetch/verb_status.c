@@ -129,7 +129,9 @@ static int get_status(pid_t pid, unsigned cells, json_t **ret_status, struct nx_
         return 0;
     if (nx_check_interrupt(err) < 0)
         return -1;
-    return why.code == NX_ERR_CANCELLED ? 1 : nx_fail(err, why.code, "nxfetch %d: %s", (int)pid, why.msg);
+    return why.code == NX_ERR_CANCELLED
+               ? 1
+               : nx_fail(err, why.code, "nxfetch %d: %s", (int)pid, why.msg);
 }
 
 static int draw_machine(const struct nx_view *view, pid_t pid, struct nx_buffer *out,

@@ -96,9 +96,12 @@ START_TEST(test_bounds)
         uint32_t chunk_size;
         uint64_t unit;
     } cases[] = {
-        { 1, 64 * 1024 * KIB, 64 * KIB, 1 },    { 1, TIB, 64 * KIB, 16 },
-        { 1, 64 * TIB, 4096, 16384 },           { 64, TIB, 64 * KIB, 1024 },
-        { 64, 64 * KIB, 64 * KIB, 1 },          { 2, TIB / 8, 64 * KIB, 4 },
+        { 1, 64 * 1024 * KIB, 64 * KIB, 1 },
+        { 1, TIB, 64 * KIB, 16 },
+        { 1, 64 * TIB, 4096, 16384 },
+        { 64, TIB, 64 * KIB, 1024 },
+        { 64, 64 * KIB, 64 * KIB, 1 },
+        { 2, TIB / 8, 64 * KIB, 4 },
         { 1, 1, 4096, 1 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -128,8 +131,8 @@ START_TEST(test_cells)
 {
     static const struct {
         unsigned wanted, images, cells;
-    } cases[] = { { 100, 1, 100 },    { 0, 1, 1 },      { 5000, 1, 4096 }, { 4096, 4, 4096 },
-                  { 4096, 5, 3276 },  { 4096, 64, 256 }, { 10, 64, 10 },    { 10, 0, 10 } };
+    } cases[] = { { 100, 1, 100 },   { 0, 1, 1 },       { 5000, 1, 4096 }, { 4096, 4, 4096 },
+                  { 4096, 5, 3276 }, { 4096, 64, 256 }, { 10, 64, 10 },    { 10, 0, 10 } };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         ck_assert_uint_eq(nx_map_cells(cases[i].wanted, cases[i].images), cases[i].cells);
 }
@@ -141,24 +144,53 @@ static const struct hostile {
     size_t len;
     const char *bytes;
 } hostiles[] = {
-#define HOSTILE(what, bytes) { what, sizeof(bytes) - 1, bytes }
-#define COUNTS               "\0\0\0\0\0\0\0\0" "\0\0\0\0\0\0\0\0" "\0\0\0\0\0\0\0\0" "\0\0\0\0\0\0\0\0" \
-                             "\0\0\0\0\0\0\0\0" "\0\0\0\0\0\0\0\0"
-#define LOOKED               "\0\0\0\0\0\0\0\0"
+#define HOSTILE(what, bytes)           \
+    {                                  \
+        what, sizeof(bytes) - 1, bytes \
+    }
+#define COUNTS         \
+    "\0\0\0\0\0\0\0\0" \
+    "\0\0\0\0\0\0\0\0" \
+    "\0\0\0\0\0\0\0\0" \
+    "\0\0\0\0\0\0\0\0" \
+    "\0\0\0\0\0\0\0\0" \
+    "\0\0\0\0\0\0\0\0"
+#define LOOKED "\0\0\0\0\0\0\0\0"
     HOSTILE("nothing", ""),
     HOSTILE("half a header", "\1\0"),
     HOSTILE("too many images", "\x41\0\0\0"),
     HOSTILE("an image that is not there", "\1\0\0\0"),
-    HOSTILE("half an image", "\1\0\0\0" "\0" COUNTS),
-    HOSTILE("a unit of 2^35", "\1\0\0\0" "\x23" COUNTS LOOKED "\0\0"),
+    HOSTILE("half an image", "\1\0\0\0"
+                             "\0" COUNTS),
+    HOSTILE("a unit of 2^35", "\1\0\0\0"
+                              "\x23" COUNTS LOOKED "\0\0"),
     HOSTILE("more units than an image has bytes",
-            "\1\0\0\0" "\0" "\377\377\377\377\377\377\377\377" COUNTS LOOKED "\0\0"),
-    HOSTILE("too many cells", "\1\0\0\0" "\0" COUNTS LOOKED "\1\x10"),
-    HOSTILE("a run of nothing", "\1\0\0\0" "\0" COUNTS LOOKED "\1\0" "\0\0" "\0\0\0\0\0"),
-    HOSTILE("a run of too much", "\1\0\0\0" "\0" COUNTS LOOKED "\1\0" "\2\0" "\0\0\0\0\0"),
-    HOSTILE("shares of more than all", "\1\0\0\0" "\0" COUNTS LOOKED "\1\0" "\1\0" "\200\200\0\0\0"),
-    HOSTILE("half a run", "\1\0\0\0" "\0" COUNTS LOOKED "\1\0" "\1\0" "\0\0"),
-    HOSTILE("something behind", "\1\0\0\0" "\0" COUNTS LOOKED "\1\0" "\1\0" "\0\0\0\0\0" "x"),
+            "\1\0\0\0"
+            "\0"
+            "\377\377\377\377\377\377\377\377" COUNTS LOOKED "\0\0"),
+    HOSTILE("too many cells", "\1\0\0\0"
+                              "\0" COUNTS LOOKED "\1\x10"),
+    HOSTILE("a run of nothing", "\1\0\0\0"
+                                "\0" COUNTS LOOKED "\1\0"
+                                "\0\0"
+                                "\0\0\0\0\0"),
+    HOSTILE("a run of too much", "\1\0\0\0"
+                                 "\0" COUNTS LOOKED "\1\0"
+                                 "\2\0"
+                                 "\0\0\0\0\0"),
+    HOSTILE("shares of more than all", "\1\0\0\0"
+                                       "\0" COUNTS LOOKED "\1\0"
+                                       "\1\0"
+                                       "\200\200\0\0\0"),
+    HOSTILE("half a run", "\1\0\0\0"
+                          "\0" COUNTS LOOKED "\1\0"
+                          "\1\0"
+                          "\0\0"),
+    HOSTILE("something behind", "\1\0\0\0"
+                                "\0" COUNTS LOOKED "\1\0"
+                                "\1\0"
+                                "\0\0\0\0\0"
+                                "x"),
 };
 
 START_TEST(test_hostile)
@@ -195,14 +227,18 @@ END_TEST
 
 /* ---- the picture ---- */
 
-static const char status_text[] =
-    "{\"name\":\"a\\u001b[2Jb\",\"url\":\"http://h/x.nxpk\",\"state\":\"running\",\"pid\":7,\"verb\":\"run\","
-    "\"seconds\":3700,\"bytes\":2048,\"requests\":3,\"rate\":1024,\"here\":0.999,\"hit_rate\":null,\"waiting\":0,"
-    "\"images\":{\"disk0\":{\"size\":655360,\"here\":1,\"hit_rate\":0.5,\"reads\":4,\"read_bytes\":4096,\"waited\":1.5,"
-    "\"map\":{\"unit\":1,\"cells\":10,\"runs\":[[2],[2,255,0,0,0,0],[2,0,255,0,0,0],[1,0,0,255,0,0],[1,0,0,0,255,0],"
-    "[1,0,0,0,0,255],[1,200,0,0,55,0]]}}}}";
+static const char status_text[] = "{\"name\":\"a\\u001b[2Jb\",\"url\":\"http://h/"
+                                  "x.nxpk\",\"state\":\"running\",\"pid\":7,\"verb\":\"run\","
+                                  "\"seconds\":3700,\"bytes\":2048,\"requests\":3,\"rate\":1024,"
+                                  "\"here\":0.999,\"hit_rate\":null,\"waiting\":0,"
+                                  "\"images\":{\"disk0\":{\"size\":655360,\"here\":1,\"hit_rate\":"
+                                  "0.5,\"reads\":4,\"read_bytes\":4096,\"waited\":1.5,"
+                                  "\"map\":{\"unit\":1,\"cells\":10,\"runs\":[[2],[2,255,0,0,0,0],["
+                                  "2,0,255,0,0,0],[1,0,0,255,0,0],[1,0,0,0,255,0],"
+                                  "[1,0,0,0,0,255],[1,200,0,0,55,0]]}}}}";
 
-static void draw(const char *json, unsigned width, unsigned height, bool colour, struct nx_buffer *out)
+static void draw(const char *json, unsigned width, unsigned height, bool colour,
+                 struct nx_buffer *out)
 {
     struct nx_error err = NX_ERROR_INIT;
     const struct nx_view view = { .width = width, .height = height, .colour = colour };
@@ -218,14 +254,15 @@ START_TEST(test_picture)
 {
     NX_AUTO_BUFFER struct nx_buffer out = NX_BUFFER_INIT(NX_VIEW_MAX);
     draw(status_text, 80, 0, false, &out);
-    ck_assert_str_eq((char *)out.data,
-                     "a?[2Jb  running  for 1:01:40  run, pid 7\n"
-                     "http://h/x.nxpk\n"
-                     "here 99 %  1.0 KiB/s  2.0 KiB in 3 requests  hit rate -  0 waiting\n"
-                     "disk0  640.0 KiB  here 100 %  hit rate 50 %  4 reads of 4.0 KiB  waited 1.5 s\n"
-                     "    ..oo+#!#\n"
-                     ". absent  o cached before  + fetched ahead  # read  ! read, waited for\n"
-                     "blank: empty\n");
+    ck_assert_str_eq(
+        (char *)out.data,
+        "a?[2Jb  running  for 1:01:40  run, pid 7\n"
+        "http://h/x.nxpk\n"
+        "here 99 %  1.0 KiB/s  2.0 KiB in 3 requests  hit rate -  0 waiting\n"
+        "disk0  640.0 KiB  here 100 %  hit rate 50 %  4 reads of 4.0 KiB  waited 1.5 s\n"
+        "    ..oo+#!#\n"
+        ". absent  o cached before  + fetched ahead  # read  ! read, waited for\n"
+        "blank: empty\n");
     draw(status_text, 80, 0, true, &out);
     ck_assert(strstr((char *)out.data, "\033[32m#"));
 }
@@ -250,10 +287,15 @@ END_TEST
 START_TEST(test_odd_status)
 {
     static const char *const odd[] = {
-        "{}", "[]", "{\"images\":7}", "{\"images\":{\"d\":7}}", "{\"images\":{\"d\":{\"map\":7}}}",
+        "{}",
+        "[]",
+        "{\"images\":7}",
+        "{\"images\":{\"d\":7}}",
+        "{\"images\":{\"d\":{\"map\":7}}}",
         "{\"images\":{\"d\":{\"map\":{\"cells\":3,\"runs\":[[1000000,0,0,0,0,0]]}}}}",
         "{\"images\":{\"d\":{\"map\":{\"cells\":100000000,\"runs\":[]}}}}",
-        "{\"images\":{\"d\":{\"map\":{\"cells\":3,\"runs\":[7,\"x\",[],[-1],[1,-5,999,\"\",255,255]]}}}}",
+        "{\"images\":{\"d\":{\"map\":{\"cells\":3,\"runs\":[7,\"x\",[],[-1],[1,-5,999,\"\",255,255]"
+        "]}}}}",
         "{\"name\":7,\"state\":[],\"seconds\":\"x\",\"here\":\"x\",\"bytes\":-5}",
         "{\"here\":1e300,\"hit_rate\":-1e300}",
     };
@@ -263,5 +305,5 @@ START_TEST(test_odd_status)
 }
 END_TEST
 
-NX_TEST_MAIN("chunkmap", test_states, test_bounds, test_cells, test_hostile, test_rate, test_picture, test_sizes,
-             test_odd_status)
+NX_TEST_MAIN("chunkmap", test_states, test_bounds, test_cells, test_hostile, test_rate,
+             test_picture, test_sizes, test_odd_status)

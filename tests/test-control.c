@@ -103,9 +103,11 @@ START_TEST(test_hostile_lines)
     int n = snprintf(text, sizeof text, "{\"ask\":\"screenshot\",\"file\":\"/");
     memset(text + n, 'a', sizeof text - (size_t)n);
     memcpy(text + sizeof text - 2, "\"}", 2);
-    nx_assert_fails(nx_control_parse(text, sizeof text, &request, &err), err, "file: an absolute path of less");
+    nx_assert_fails(nx_control_parse(text, sizeof text, &request, &err), err,
+                    "file: an absolute path of less");
     err = (struct nx_error)NX_ERROR_INIT;
-    nx_assert_fails(nx_control_parse("{\"ask\":\"\xff\"}", 11, &request, &err), err, "that is no JSON");
+    nx_assert_fails(nx_control_parse("{\"ask\":\"\xff\"}", 11, &request, &err), err,
+                    "that is no JSON");
 }
 END_TEST
 
@@ -333,13 +335,16 @@ START_TEST(test_choose)
         { "20", 20, NULL },
         { "http://h/tiny.nxpk", 20, NULL },
         { "./tiny.nxpk", 30, NULL },
-        { "none", 0, "no running machine is called none; there are: 10 (debian), 20 (tiny), 30 (tiny)" },
+        { "none", 0,
+          "no running machine is called none; there are: 10 (debian), 20 (tiny), 30 (tiny)" },
         { "tiny", 0, "which machine?  Name its pid: 20 (tiny), 30 (tiny)" },
         { NULL, 0, "which machine?  Name its pid: 10 (debian), 20 (tiny), 30 (tiny)" },
     };
     struct nx_peer items[] = {
-        { .pid = 10, .status = json_pack("{s:s, s:s}", "name", "debian", "url", "http://h/debian.nxpk") },
-        { .pid = 20, .status = json_pack("{s:s, s:s}", "name", "tiny", "url", "http://h/tiny.nxpk") },
+        { .pid = 10,
+          .status = json_pack("{s:s, s:s}", "name", "debian", "url", "http://h/debian.nxpk") },
+        { .pid = 20,
+          .status = json_pack("{s:s, s:s}", "name", "tiny", "url", "http://h/tiny.nxpk") },
         { .pid = 30, .status = json_pack("{s:s, s:s}", "name", "tiny", "location", "./tiny.nxpk") },
     };
     const struct nx_peers peers = { items, 3 }, one = { items, 1 }, none = { 0 };
@@ -357,11 +362,13 @@ START_TEST(test_choose)
     const struct nx_peer *peer;
     struct nx_error err = NX_ERROR_INIT;
     nx_assert_ok(nx_peers_choose(&one, NULL, &peer, &err), err);
-    nx_assert_fails(nx_peers_choose(&none, "x", &peer, &err), err, "no machine of this user is running here");
+    nx_assert_fails(nx_peers_choose(&none, "x", &peer, &err), err,
+                    "no machine of this user is running here");
     for (size_t i = 0; i < 3; i++)
         json_decref(items[i].status);
 }
 END_TEST
 
-NX_TEST_MAIN("control", test_lines, test_hostile_lines, test_conversation, test_refused, test_endless_line, test_crowd,
-             test_long_answer, test_stale, test_open_folder, test_choose)
+NX_TEST_MAIN("control", test_lines, test_hostile_lines, test_conversation, test_refused,
+             test_endless_line, test_crowd, test_long_answer, test_stale, test_open_folder,
+             test_choose)
