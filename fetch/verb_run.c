@@ -602,13 +602,12 @@ static int no_picture(const struct run *run, struct nx_error *err)
 static int take_picture(struct run *run, struct nx_error *err)
 {
     int64_t since = nx_now_ms();
-    while (run->shot.wanted && !run->vm.exited) /* somebody else's goes first */
-        if (attend(run, err) < 0)
+    while (run->vm.picture != NX_VM_PICTURE_TAKEN || run->shot.wanted) {
+        /* One that was asked for by nxfetch screenshot goes first. */
+        if (run->vm.picture == NX_VM_PICTURE_NONE &&
+            nx_vm_take_picture(&run->vm, run->picture, err) < 0)
             return -1;
-    if (nx_vm_take_picture(&run->vm, run->picture, err) < 0)
-        return -1;
-    while (run->vm.picture != NX_VM_PICTURE_TAKEN) {
-        if (run->vm.picture == NX_VM_PICTURE_REFUSED)
+        if (!run->shot.wanted && run->vm.picture == NX_VM_PICTURE_REFUSED)
             return nx_fail(err, run->vm.no_picture.code, "%s", run->vm.no_picture.msg);
         if (run->vm.exited)
             return no_picture(run, err);

@@ -116,12 +116,15 @@ for how in "390 844 light" "390 844 dark" "320 640 light" "1280 900 light" "1280
     done
 done
 same "the console" "$(console)" ""
-# By keyboard: each choice is reached, and Enter chooses.
+# By keyboard, on a page that is opened anew: each choice is reached, and Return chooses.
 device 1280 900 light
-script 'document.activeElement.blur()' >/dev/null
-press_tab
-[ "$index" = 0 ] || press_tab
+browse "$url"
+wait_for 30 $page two || die "no choice of two"
+for ((i = 0; i <= index; i++)); do press_tab; done
 same "Tab" "$(script 'return document.activeElement.textContent')" "nxpk-tiny ($tiny)"
+same "how that is seen" "$(script 'return getComputedStyle(document.activeElement).outlineStyle')" solid
+session POST /actions '{"actions":[{"type":"key","id":"keys","actions":[{"type":"keyDown","value":"\uE007"},{"type":"keyUp","value":"\uE007"}]}]}' >/dev/null
+shows '#name' '^nxpk-tiny$'
 
 # ---- ends ----
 
