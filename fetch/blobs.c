@@ -25,6 +25,7 @@ struct nx_blobs {
     size_t front_len;
     size_t front_cached; /* so many of them are in the cache */
     uint64_t boot_end;
+    struct nx_chunkmap *map; /* or NULL */
 };
 
 /* ---- counting -------------------------------------------------------------- */
@@ -37,6 +38,8 @@ static void count_fetched(struct nx_blobs *blobs, const struct nx_blob *blob)
         nx_report_add(report, &stats->index_bytes, blob->size);
         return;
     }
+    if (blobs->map)
+        nx_chunkmap_mark(blobs->map, blob->image, blob->number, NX_MARK_FETCHED);
     nx_report_add(report, &stats->chunks_fetched, 1);
     nx_report_add(report, &stats->images[blob->image].chunks_fetched, 1);
     nx_report_add(report, &stats->images[blob->image].bytes, blob->size);
@@ -213,6 +216,14 @@ int nx_blobs_get(struct nx_blobs *blobs, const struct nx_blob *blob, struct nx_b
     return 0;
 }
 
+struct nx_bytes *nx_blobs_peek(struct nx_blobs *blobs, const struct nx_blob *blob)
+{
+    NX_AUTO_BYTES struct nx_bytes *bytes = get_from_here(blobs, blob);
+    if (!bytes && (!blobs->options.parts || get_from_file(blobs, blob, &bytes, NULL) < 0))
+        return NULL;
+    return bytes->len == blob->size ? NX_STEAL(bytes) : NULL;
+}
+
 bool nx_blobs_has(struct nx_blobs *blobs, const struct nx_blob *blob)
 {
     NX_AUTO_BYTES struct nx_bytes *bytes = nx_memo_get(memo_of(blobs, blob), &blob->digest);
@@ -292,6 +303,11 @@ int nx_blobs_set_front(struct nx_blobs *blobs, const void *data, size_t len, siz
     blobs->front_len = len;
     blobs->front_cached = cached;
     return 0;
+}
+
+void nx_blobs_set_map(struct nx_blobs *blobs, struct nx_chunkmap *map)
+{
+    blobs->map = map;
 }
 
 void nx_blobs_set_boot_end(struct nx_blobs *blobs, uint64_t offset)

@@ -13,6 +13,7 @@
 
 #include "fetch/bytes.h"
 #include "fetch/cache.h"
+#include "fetch/chunkmap.h"
 #include "fetch/report.h"
 #include "fetch/transport.h"
 #include "formats/parts.h"
@@ -24,8 +25,9 @@
 struct nx_blob {
     uint64_t offset; /* in the package file */
     uint32_t size;
-    bool page;      /* of the index */
-    unsigned image; /* whose it is, for the statistics */
+    bool page;       /* of the index */
+    unsigned image;  /* whose it is, for the statistics … */
+    uint64_t number; /* … and the map: of the chunk, or of one that is equal */
     struct nx_digest digest;
 };
 
@@ -59,6 +61,9 @@ void nx_blobs_free(struct nx_blobs *blobs);
 int nx_blobs_set_front(struct nx_blobs *blobs, const void *data, size_t len, size_t cached,
                        struct nx_error *err);
 
+/* Note in map what is fetched from now on; it must outlive the blobs.  Before the first get of a chunk. */
+void nx_blobs_set_map(struct nx_blobs *blobs, struct nx_chunkmap *map);
+
 /* Chunks that end before this offset are the boot set's: they count in boot_have as they land.  Before the first get. */
 void nx_blobs_set_boot_end(struct nx_blobs *blobs, uint64_t offset);
 
@@ -67,6 +72,9 @@ void nx_blobs_set_boot_end(struct nx_blobs *blobs, uint64_t offset);
  */
 int nx_blobs_get(struct nx_blobs *blobs, const struct nx_blob *blob, struct nx_bytes **ret_bytes,
                  struct nx_error *err);
+
+/* The bytes if they can be had without the network, else NULL. */
+struct nx_bytes *nx_blobs_peek(struct nx_blobs *blobs, const struct nx_blob *blob);
 
 /* Is it here, so that get would not wait? */
 bool nx_blobs_has(struct nx_blobs *blobs, const struct nx_blob *blob);

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/plain.h"
+#include "fetch/mapmessage.h"
 
 #define TEXT_MAX 4096 /* bytes of a notice */
 
@@ -122,6 +123,11 @@ static int check_failed(struct nx_buffer *payload, struct nx_error *err)
     return 0;
 }
 
+static int check_map(struct nx_buffer *payload, struct nx_error *err)
+{
+    return nx_map_check(payload, err);
+}
+
 /* What may come, and what is looked at before the caller sees it. */
 static const struct frame_rule {
     enum nx_message type;
@@ -137,9 +143,11 @@ static const struct frame_rule {
     { NX_MSG_DONE, 0, 0, NULL },
     { NX_MSG_FAILED, sizeof(struct nx_error), sizeof(struct nx_error), check_failed },
     { NX_MSG_NO_STATE, 0, TEXT_MAX, check_text },
+    { NX_MSG_MAP, 4, NX_MAP_MESSAGE_MAX, check_map },
     { NX_MSG_GO, 1, 1, NULL },
     { NX_MSG_STARTED, 0, 0, NULL },
     { NX_MSG_QUIT, 0, 0, NULL },
+    { NX_MSG_ASK_MAP, sizeof(uint16_t), sizeof(uint16_t), NULL },
 };
 
 static const struct frame_rule *find_rule(const struct frame_header *header, struct nx_error *err)

@@ -6,9 +6,11 @@
  *     engine -> launcher                        launcher -> engine
  *     HEAD      the verified head               GO       it is trusted: serve the images; a byte says how
  *     READY     the images can be read          STARTED  the guest runs, or the mount is in use
+ *                                               MAP?     somebody looks: cells for each image, u16
  *     NO_STATE  why the device state cannot     QUIT     end in order
  *               be had, in spite of GO's NX_GO_RESUME; READY follows
  *     STATS     struct nx_stats
+ *     MAP       what has become of the chunks, after MAP?: mapmessage.h
  *     NOTICE    a line for the user
  *     WAITING   a read waits for the network: the reason
  *     RESUMED   it goes on
@@ -37,9 +39,11 @@ enum nx_message {
     NX_MSG_DONE,
     NX_MSG_FAILED,
     NX_MSG_NO_STATE,
+    NX_MSG_MAP,
     NX_MSG_GO = 64,
     NX_MSG_STARTED,
     NX_MSG_QUIT,
+    NX_MSG_ASK_MAP,
 };
 
 /* GO's one byte of payload. */

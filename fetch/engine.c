@@ -37,12 +37,16 @@
 #include "fetch/opening.h"
 #include "fetch/pull.h"
 #include "fetch/recorder.h"
+#include "fetch/mapmessage.h"
 #include "fetch/state.h"
+#include "fetch/survey.h"
 
 #define TICK_MS     250 /* between statistics */
 #define END_SECONDS 3   /* then the end is not waited for any longer */
 #define TRIES       4
-#define TRIES_PULL  10 /* a download that was left alone for the night should survive more */
+#define TRIES_PULL  10   /* a download that was left alone for the night should survive more */
+#define SURVEY_MS   20   /* of a tick that go into the survey while somebody looks at the map … */
+#define WATCHED_MS  3000 /* … which is so long after he has asked for it */
 #define FRONT_MAX   (64u << 20) /* bytes: the front, with a boot set's index, fetched in one go */
 #define SMALL_INDEX (1u << 20)  /* bytes: fetched whole once the machine runs */
 
@@ -63,15 +67,30 @@ struct engine {
     struct nx_opened opened;
     struct nx_images *images;
     struct nx_recorder *recorder; /* or NULL */
-    bool resume;                  /* the device state is wanted */
+    struct nx_chunkmap *map;
+    bool resume; /* the device state is wanted */
+
+    /* main's */
+    struct nx_survey survey;
+    int64_t watched; /* nx_now_ms() when the map was last asked for; 0: never */
 
     pthread_mutex_t lock;
     pthread_cond_t cond;
     bool go;        /* under lock */
     enum nx_go how; /* set before go */
     bool started;   /* under lock */
-    bool quit;      /* under lock */
+    bool
+        mapped; /* under lock: images and map are there, until the session's end, and can be asked for */
+    bool quit; /* under lock */
 };
+
+static void set_flag(struct engine *engine, bool *flag)
+{
+    pthread_mutex_lock(&engine->lock);
+    *flag = true;
+    pthread_cond_broadcast(&engine->cond);
+    pthread_mutex_unlock(&engine->lock);
+}
 
 /* ---- the session ----------------------------------------------------------- */
 
@@ -197,11 +216,18 @@ static int open_images(struct engine *engine, struct nx_error *err)
     nx_buffer_release(&opened->front);
     nx_report_set(&engine->report, &stats->total_bytes, manifest->chunks.size);
     nx_report_set_images(&engine->report, manifest->n_images);
+    if (nx_chunkmap_new(manifest, &engine->map, err) < 0)
+        return -1;
+    nx_blobs_set_map(engine->blobs, engine->map);
     if (nx_images_new(manifest, engine->blobs, &engine->report, &engine->images, err) < 0)
         return -1;
+    nx_images_set_map(engine->images, engine->map);
     if (engine->config->complete || wants_boot_set(engine))
         nx_images_set_generous(engine->images);
-    return nx_images_open_roots(engine->images, err) < 0 ? -1 : set_recorder(engine, err);
+    if (nx_images_open_roots(engine->images, err) < 0 || set_recorder(engine, err) < 0)
+        return -1;
+    set_flag(engine, &engine->mapped);
+    return 0;
 }
 
 /* What it lacks is fetched when it is read. */
@@ -330,15 +356,46 @@ static void *session_thread(void *opaque)
     return NULL;
 }
 
-/* ---- the channel ----------------------------------------------------------- */
+/* ---- the map --------------------------------------------------------------- */
 
-static void set_flag(struct engine *engine, bool *flag)
+static bool is_mapped(struct engine *engine)
 {
     pthread_mutex_lock(&engine->lock);
-    *flag = true;
-    pthread_cond_broadcast(&engine->cond);
+    bool mapped = engine->mapped;
     pthread_mutex_unlock(&engine->lock);
+    return mapped;
 }
+
+static void survey(struct engine *engine)
+{
+    if (!engine->survey.map)
+        engine->survey =
+            (struct nx_survey){ .tree = nx_images_tree(engine->images), .map = engine->map };
+    nx_survey_step(&engine->survey, nx_now_ms() + SURVEY_MS);
+}
+
+static void survey_on(struct engine *engine)
+{
+    if (engine->watched && nx_now_ms() - engine->watched < WATCHED_MS && is_mapped(engine))
+        survey(engine);
+}
+
+/* Before there are images, and without memory, the map is one of no images. */
+static void send_map(struct engine *engine, unsigned cells)
+{
+    NX_AUTO_BUFFER struct nx_buffer payload = NX_BUFFER_INIT(NX_MAP_MESSAGE_MAX);
+    static const uint8_t none[4];
+    bool mapped = is_mapped(engine);
+    engine->watched = nx_now_ms();
+    if (mapped)
+        survey(engine);
+    bool made = mapped && nx_chunkmap_write(engine->map, cells, &payload, NULL) == 0;
+    nx_report_send_stats(&engine->report); /* of the same moment, more or less */
+    nx_report_send(&engine->report, NX_MSG_MAP, made ? payload.data : none,
+                   made ? payload.len : sizeof none);
+}
+
+/* ---- the channel ----------------------------------------------------------- */
 
 static void note_started(struct nx_report *report)
 {
@@ -355,6 +412,7 @@ static bool handle_message(struct engine *engine)
 {
     NX_AUTO_BUFFER struct nx_buffer payload = NX_BUFFER_INIT(NX_CHANNEL_MAX);
     int type;
+    uint16_t cells;
     if (nx_channel_receive(engine->channel, NULL, &type, &payload, NULL) < 0)
         return false;
     switch (type) {
@@ -365,6 +423,10 @@ static bool handle_message(struct engine *engine)
     case NX_MSG_STARTED:
         note_started(&engine->report);
         set_flag(engine, &engine->started);
+        return true;
+    case NX_MSG_ASK_MAP:
+        memcpy(&cells, payload.data, sizeof cells);
+        send_map(engine, cells);
         return true;
     default: /* QUIT, or the launcher has gone */
         return false;
@@ -384,6 +446,7 @@ static void run_channel(struct engine *engine)
             return;
         if (nx_now_ms() >= due) {
             nx_report_send_stats(&engine->report);
+            survey_on(engine);
             due = nx_now_ms() + TICK_MS;
         }
     }
@@ -472,6 +535,7 @@ static void tear_down(struct engine *engine)
     nx_recorder_free(engine->recorder);
     nx_images_free(engine->images);
     nx_blobs_free(engine->blobs);
+    nx_chunkmap_free(engine->map);
     nx_report_send_stats(&engine->report); /* before what a slow disk may keep us from */
     nx_cache_close(engine->cache);
     nx_transport_free(engine->transport);
@@ -558,6 +622,8 @@ int nx_engine_start(const struct nx_engine_config *config, struct nx_engine *ret
     if (pid == 0) {
         close(fds[0]);
         detach_from_terminal(launcher);
+        if (config->after_fork)
+            config->after_fork(config->opaque);
         /* Not exit(): what the launcher wanted done at its end is not ours to do. */
         _exit(engine_main(config, fds[1]));
     }

@@ -32,7 +32,10 @@ struct nx_engine_config {
     bool
         no_fuse_fetch_all; /* without FUSE: write the images as whole files below export_dir, then READY */
     const char *export_dir;
-    int state_fd;  /* an empty file for the device state, decompressed, if GO asks for it; or -1 */
+    int state_fd; /* an empty file for the device state, decompressed, if GO asks for it; or -1 */
+    void (*after_fork)(
+        void *opaque); /* what of the launcher's the engine has no use for; or NULL */
+    void *opaque;
     int record_fd; /* an empty file for the record of what the guest touched (at QUIT); or -1 */
 };
 

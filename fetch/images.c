@@ -26,6 +26,7 @@ struct nx_images {
     struct nx_tree tree;
     struct nx_report *report;
     struct nx_recorder *recorder; /* or NULL */
+    struct nx_chunkmap *map;      /* or NULL */
     bool generous;                /* with disks, too */
     struct nx_memo *decoded;
 
@@ -234,12 +235,25 @@ static int copy_chunk(struct nx_images *images, const struct piece *piece, unsig
             return -1;
         if (images->recorder)
             nx_recorder_touch(images->recorder, piece->image, n);
+        if (images->map)
+            nx_chunkmap_mark(images->map, piece->image, n, NX_MARK_READ);
         memcpy(span->buf, raw->data + skip, len);
     } else {
         memset(span->buf, 0, len);
     }
     *span = (struct span){ span->offset + len, span->buf + len, span->len - len };
     return 0;
+}
+
+/* Some of the piece is not here: which of it will the reader wait for? */
+static void note_awaited(struct nx_images *images, const struct piece *piece)
+{
+    for (unsigned i = 0; images->map && i < piece->count; i++) {
+        uint64_t n = piece->first + i;
+        if (piece->present[i] && !nx_blobs_has(images->tree.blobs, &piece->blobs[i]) &&
+            !(nx_chunkmap_marks(images->map, piece->image, n) & (NX_MARK_FETCHED | NX_MARK_READ)))
+            nx_chunkmap_mark(images->map, piece->image, n, NX_MARK_AWAITED);
+    }
 }
 
 /* Read the front of the span: as much as one leaf and one piece hold. */
@@ -263,6 +277,8 @@ static int read_piece(struct nx_images *images, unsigned image, struct span *spa
     if (ahead)
         want_ahead(images, &leaf, image, end, ahead);
     int64_t begun = nx_now_ms();
+    if (missing)
+        note_awaited(images, &piece);
     for (unsigned i = 0; i < piece.count; i++)
         if (copy_chunk(images, &piece, i, span, err) < 0)
             return -1;
@@ -298,6 +314,11 @@ int nx_images_open_roots(struct nx_images *images, struct nx_error *err)
 void nx_images_set_recorder(struct nx_images *images, struct nx_recorder *recorder)
 {
     images->recorder = recorder;
+}
+
+void nx_images_set_map(struct nx_images *images, struct nx_chunkmap *map)
+{
+    images->map = map;
 }
 
 void nx_images_set_generous(struct nx_images *images)

@@ -20,6 +20,9 @@ void nx_images_free(struct nx_images *images);
 /* Note what is read from now on; recorder must outlive the images.  Before the first read. */
 void nx_images_set_recorder(struct nx_images *images, struct nx_recorder *recorder);
 
+/* Note in map what is read from now on, and what that had to wait for; it must outlive the images.  Before the first read. */
+void nx_images_set_map(struct nx_images *images, struct nx_chunkmap *map);
+
 /* A missing chunk of a disk brings its neighbours from now on: for who does not count bytes, or has a boot set, after
  * which little is missing.  Before the first read.
  */

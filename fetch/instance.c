@@ -201,11 +201,52 @@ static int open_folder(struct nx_runfolder *folder, char *base, struct nx_error 
     return make_run(folder, err);
 }
 
+/* Whoever holds the lock is about to put something into it, and removes it himself later. */
+void nx_instance_leave_base(const char *base)
+{
+    NX_AUTO_FD int fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        rmdir(base); /* fails while there are other runs */
+}
+
+int nx_instance_lock_base(char **ret_base, struct nx_error *err)
+{
+    NX_AUTO_FREE char *base = base_path();
+    if (!base)
+        return nx_fail_errno(err, "run folder");
+    int fd = lock_base(base, err);
+    if (fd >= 0)
+        *ret_base = NX_STEAL(base);
+    return fd;
+}
+
+int nx_instance_open_base(struct nx_error *err)
+{
+    NX_AUTO_FREE char *base = base_path();
+    struct stat st;
+    if (!base)
+        return nx_fail_errno(err, "run folder");
+    if (lstat(base, &st) < 0 && errno == ENOENT)
+        return -1;
+    if (make_private(base, err) < 0)
+        return -1;
+    int fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    return fd >= 0 || errno == ENOENT ? fd : nx_fail_errno(err, "%s", base);
+}
+
+void nx_instance_remove_file(const char *base, const char *name)
+{
+    NX_AUTO_FD int fd = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0)
+        unlinkat(fd, name, 0);
+    nx_instance_leave_base(base);
+}
+
 static void close_folder(struct nx_runfolder *folder)
 {
     if (folder->dir) {
         remove_run(folder->dir);
-        rmdir(folder->base); /* fails while there are other runs */
+        nx_instance_leave_base(folder->base);
     }
     if (folder->lock_fd >= 0)
         close(folder->lock_fd);

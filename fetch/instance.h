@@ -48,6 +48,18 @@ int nx_instance_overlay(struct nx_instance *instance, const char *image, char **
 /* A folder on the disk for whole images, where FUSE cannot show them; it is made.  To be freed. */
 int nx_instance_export_dir(struct nx_instance *instance, char **ret_dir, struct nx_error *err);
 
+/* Make the folder of all runs, if it is missing, and lock it as long as the descriptor returned is open: nobody makes or
+ * sweeps anything there meanwhile.  *ret_base is its path, to be freed.  -1: failed.
+ */
+int nx_instance_lock_base(char **ret_base, struct nx_error *err);
+
+/* Open that folder, if it is there and nobody else's: -1 if not, without an error (code NX_OK) if it is not there. */
+int nx_instance_open_base(struct nx_error *err);
+
+/* Remove a file from it; then, or alone, the folder, if nothing is there any more and nobody has it locked. */
+void nx_instance_remove_file(const char *base, const char *name);
+void nx_instance_leave_base(const char *base);
+
 /* Remove this run's overlays and exported images, with their folder.  QEMU keeps the ones that it has open, without a name. */
 void nx_instance_remove_overlays(struct nx_instance *instance);
 

@@ -9,3 +9,6 @@ nxfetch_HELP := fetch/nxfetch.help
 EMBEDDERS += fetch/nxfetch.c fetch/screen.c
 fetch_nxfetch.c_EMBEDS := fetch/nxfetch.help
 fetch_screen.c_EMBEDS := $(addprefix fetch/screen/screen.,html css js)
+
+EMBEDDERS += fetch/statuspage.c
+fetch_statuspage.c_EMBEDS := $(addprefix fetch/status/status.,html css js)

@@ -51,6 +51,12 @@ static int run_verb(const struct nx_options *options, struct nx_error *err)
         return nx_verb_pull(options, err);
     case NX_VERB_MOUNT:
         return nx_verb_mount(options, err);
+    case NX_VERB_STATUS:
+        return nx_verb_status(options, err);
+    case NX_VERB_SCREENSHOT:
+        return nx_verb_screenshot(options, err);
+    case NX_VERB_POWER:
+        return nx_verb_power(options, err);
     case NX_VERB_TRUST_LIST:
     case NX_VERB_TRUST_SHOW:
     case NX_VERB_TRUST_ADD:

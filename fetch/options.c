@@ -62,6 +62,7 @@ enum option_id {
     OPT_JSON,
     OPT_READY_FD,
     OPT_PROGRESS_FD,
+    OPT_WATCH,
 };
 
 static const struct entry {
@@ -73,7 +74,7 @@ static const struct entry {
     { "serial", required_argument, OPT_SERIAL, RUN },
     { "display", required_argument, OPT_DISPLAY, RUN },
     { "vnc", required_argument, OPT_VNC, RUN },
-    { "web", optional_argument, OPT_WEB, RUN },
+    { "web", optional_argument, OPT_WEB, RUN | ON(STATUS) },
     { "vnc-password-file", required_argument, OPT_VNC_PASSWORD_FILE, RUN },
     { "no-password", no_argument, OPT_NO_PASSWORD, RUN },
     { "no-browser", no_argument, OPT_NO_BROWSER, RUN },
@@ -101,7 +102,9 @@ static const struct entry {
     { "cache-dir", required_argument, OPT_CACHE_DIR, NETWORK | CACHE },
     { "cache-size", required_argument, OPT_CACHE_SIZE, NETWORK | CACHE },
     { "no-cache", no_argument, OPT_NO_CACHE, IMAGES | ON(INFO) },
-    { "json", no_argument, OPT_JSON, ON(INFO) | ON(TRUST_LIST) | ON(TRUST_SHOW) | CACHE },
+    { "json", no_argument, OPT_JSON,
+      ON(INFO) | ON(TRUST_LIST) | ON(TRUST_SHOW) | ON(STATUS) | CACHE },
+    { "watch", no_argument, OPT_WATCH, ON(STATUS) },
     { "ready-fd", required_argument, OPT_READY_FD, ON(MOUNT) },
     { "progress-fd", required_argument, OPT_PROGRESS_FD, ANY },
     { "verbose", no_argument, 'v', ANY },
@@ -283,6 +286,9 @@ static int apply_source(struct nx_options *options, int id, const char *arg, str
 static int apply_output(struct nx_options *options, int id, const char *arg, struct nx_error *err)
 {
     switch (id) {
+    case OPT_WATCH:
+        options->watch = true;
+        return 0;
     case OPT_STATS:
         options->stats_file = arg;
         return 0;
@@ -393,6 +399,36 @@ static int parse_trust_verb(int n, char **words, struct nx_options *options, str
                    words[0]);
 }
 
+/* Those for a machine that runs: what else they need, then the machine, if there are several.  1: none of these. */
+static int parse_running_verb(int n, char **words, struct nx_options *options, struct nx_error *err)
+{
+    static const struct {
+        const char *name;
+        enum nx_verb verb;
+        int n_args; /* before the machine */
+        const char *args;
+    } verbs[] = { { "status", NX_VERB_STATUS, 0, "" },
+                  { "screenshot", NX_VERB_SCREENSHOT, 1, "FILE " },
+                  { "power", NX_VERB_POWER, 1, "off|reset|stop " } };
+    size_t i = 0;
+    while (i < sizeof verbs / sizeof *verbs && strcmp(words[0], verbs[i].name) != 0)
+        i++;
+    if (i == sizeof verbs / sizeof *verbs)
+        return 1;
+    int more = n - 1 - verbs[i].n_args;
+    const char *first = n > 1 ? words[1] : "";
+    if (more < 0 || more > 1)
+        return nx_fail(err, NX_ERR_USAGE, "%s: needs %s[MACHINE]; a file of that name is ./%s",
+                       words[0], verbs[i].args, words[0]);
+    if (verbs[i].verb == NX_VERB_POWER && strcmp(first, "off") != 0 &&
+        strcmp(first, "reset") != 0 && strcmp(first, "stop") != 0)
+        return nx_fail(err, NX_ERR_USAGE, "power: '%s' is not off, reset or stop", first);
+    options->verb = verbs[i].verb;
+    options->machine = more ? words[n - 1] : NULL;
+    options->shot_file = options->power = first;
+    return 0;
+}
+
 /* The words that are no options: a verb with its arguments, or a location to boot. */
 static int parse_words(int n, char **words, struct nx_options *options, struct nx_error *err)
 {
@@ -410,6 +446,9 @@ static int parse_words(int n, char **words, struct nx_options *options, struct n
         return parse_cache_verb(n - 1, words + 1, options, err);
     if (strcmp(words[0], "trust") == 0)
         return parse_trust_verb(n - 1, words + 1, options, err);
+    int ret = parse_running_verb(n, words, options, err);
+    if (ret <= 0)
+        return ret;
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (strcmp(words[0], verbs[i].name) != 0)
             continue;
@@ -445,6 +484,8 @@ static int check_fitting(const struct nx_options *options, uint64_t seen, struct
                        "--no-password and --vnc-password-file exclude each other");
     if (options->no_browser && !options->web)
         return nx_fail(err, NX_ERR_USAGE, "--no-browser needs --web");
+    if (options->web && (options->watch || options->json))
+        return nx_fail(err, NX_ERR_USAGE, "--web excludes --watch and --json");
     if (options->until_settled && !options->record_file)
         return nx_fail(err, NX_ERR_USAGE, "--until=settled needs --record");
     if (options->screenshot_file && !options->until_settled && !options->until_seconds)

@@ -20,6 +20,9 @@ enum nx_verb {
     NX_VERB_INFO,
     NX_VERB_PULL,
     NX_VERB_MOUNT,
+    NX_VERB_STATUS,
+    NX_VERB_SCREENSHOT,
+    NX_VERB_POWER,
     NX_VERB_TRUST_LIST,
     NX_VERB_TRUST_SHOW,
     NX_VERB_TRUST_ADD,
@@ -45,7 +48,7 @@ struct nx_options {
     struct nx_serial serial; /* NX_SERIAL_NULL: not asked for */
     const char *display;     /* QEMU's -display, or NULL */
     char vnc[80];            /* QEMU's -vnc, or "" */
-    bool web;                /* in a browser, at: */
+    bool web;                /* in a browser (status: how far it has come), at: */
     struct nx_web_address web_address;
     const char *vnc_password_file;
     bool no_password; /* of VNC */
@@ -64,6 +67,11 @@ struct nx_options {
     bool until_settled;          /* end when it has come to rest */
     unsigned until_seconds;      /* end so long after it began to run; 0: not */
     const char *screenshot_file; /* a picture of its screen at that end goes there, or NULL */
+
+    const char *machine;   /* status, screenshot, power: which running one; NULL: the only one */
+    const char *shot_file; /* screenshot: where the picture goes */
+    const char *power;     /* "off", "reset" or "stop" */
+    bool watch;
 
     bool offline;
     bool no_complete;

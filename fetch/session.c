@@ -16,11 +16,13 @@
 #include "common/progress.h"
 #include "fetch/mounted.h"
 #include "fetch/statsfile.h"
+#include "fetch/status.h"
 
 #define ENGINE_STOP_MS 3000
-#define LAST_MESSAGES  1000  /* more than an honest engine has left to say */
-#define FRAME_MS       20000 /* for the rest of a message */
-#define NOTICE_MAX     512   /* bytes of a line from the engine */
+#define LAST_MESSAGES  1000                      /* more than an honest engine has left to say */
+#define FRAME_MS       20000                     /* for the rest of a message */
+#define NOTICE_MAX     512                       /* bytes of a line from the engine */
+#define FIRST_EXTRA    (2 + NX_CONTROL_POLL_FDS) /* what is polled for before what the caller wants */
 
 /* ---- signals ---- */
 
@@ -43,7 +45,7 @@ static int open_signals(struct nx_session *session, struct nx_error *err)
     return nx_check_interrupt(err); /* one may have come before they were blocked */
 }
 
-/* ---- what the engine says ---- */
+/* ---- statistics ---- */
 
 static void write_stats(struct nx_session *session)
 {
@@ -64,6 +66,7 @@ static void take_stats(struct nx_session *session)
 {
     struct nx_stats *stats = &session->stats;
     memcpy(stats, session->payload.data, sizeof *stats);
+    nx_rate_note(&session->rate, nx_now_ms(), stats->bytes);
     if (session->draws_boot && stats->boot_bytes) {
         nx_progress_set_total(stats->boot_bytes);
         nx_progress_update(stats->boot_have);
@@ -75,6 +78,73 @@ static void take_stats(struct nx_session *session)
     }
     write_stats(session);
 }
+
+/* ---- who asks ---- */
+
+/* Those who wait for a map get it: the payload, or NULL. */
+static void answer_asked(struct nx_session *session, const struct nx_buffer *map)
+{
+    for (unsigned i = 0; i < session->n_asked; i++) {
+        const struct nx_asked *asked = &session->asked[i];
+        nx_control_answer(session->control, asked->id, nx_status_json(session, map, asked->cells));
+    }
+    session->n_asked = 0;
+}
+
+/* The engine knows the map; before there is one, and a head, nobody does. */
+static void give_status(struct nx_session *session, const struct nx_control_request *request)
+{
+    uint16_t cells = (uint16_t)(request->cells ? request->cells : 1);
+    if (!session->has_engine || !session->head || session->n_asked == NX_CONTROL_CLIENTS ||
+        nx_channel_send(session->engine.channel, NX_MSG_ASK_MAP, &cells, sizeof cells, NULL) < 0) {
+        nx_control_answer(session->control, request->id, nx_status_json(session, NULL, false));
+        return;
+    }
+    session->asked[session->n_asked++] = (struct nx_asked){ request->id, request->cells > 0 };
+}
+
+static void take_request(struct nx_session *session, const struct nx_control_request *request)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    int ret = 0;
+    if (request->what == NX_ASK_STATUS) {
+        give_status(session, request);
+        return;
+    }
+    if (request->what == NX_ASK_STOP)
+        kill(getpid(), SIGTERM); /* taken in the next round, as if somebody else had sent it */
+    else if (session->ask)
+        ret = session->ask(session->ask_opaque, request, &err);
+    else
+        ret = nx_fail(&err, NX_ERR_USAGE, "no machine runs there");
+    if (ret <= 0)
+        nx_control_answer_result(session->control, request->id, ret, &err);
+}
+
+static void attend_control(struct nx_session *session,
+                           const struct pollfd fds[static NX_CONTROL_POLL_FDS])
+{
+    struct nx_control_request request;
+    nx_control_handle(session->control, fds);
+    while (nx_control_take(session->control, &request))
+        take_request(session, &request);
+}
+
+/* A machine that cannot be asked runs all the same. */
+static void open_control(struct nx_session *session)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    if (nx_control_new(&session->control, &err) < 0)
+        nx_log(NX_LOG_INFO, "nxfetch status will not find this one: %s", err.msg);
+}
+
+static void forget_control(void *opaque)
+{
+    const struct nx_session *session = opaque;
+    nx_control_forget(session->control);
+}
+
+/* ---- what the engine says ---- */
 
 /* The payload as one printable line: it may carry a server's or an author's text. */
 static void payload_line(const struct nx_session *session, struct nx_error *ret_line)
@@ -161,6 +231,9 @@ static int take_message(struct nx_session *session, struct nx_error *err)
         session->waits = false;
         show_line(session, outage_level(session), "the network answers again");
         return 0;
+    case NX_MSG_MAP:
+        answer_asked(session, &session->payload);
+        return 0;
     case NX_MSG_NO_STATE:
         payload_line(session, &session->no_state);
         return 0;
@@ -178,13 +251,14 @@ static int take_message(struct nx_session *session, struct nx_error *err)
 int nx_session_poll(struct nx_session *session, struct pollfd *extra, unsigned n_extra,
                     int timeout_ms, struct nx_error *err)
 {
-    struct pollfd fds[2 + NX_SESSION_POLL_MAX] = {
+    struct pollfd fds[FIRST_EXTRA + NX_SESSION_POLL_MAX] = {
         { .fd = session->signal_fd, .events = POLLIN },
         { .fd = session->has_engine ? session->engine.channel : -1, .events = POLLIN },
     };
+    nx_control_poll_fds(session->control, fds + 2);
     for (unsigned i = 0; i < n_extra; i++)
-        fds[2 + i] = extra[i];
-    if (poll(fds, 2 + n_extra, timeout_ms) < 0) {
+        fds[FIRST_EXTRA + i] = extra[i];
+    if (poll(fds, FIRST_EXTRA + n_extra, timeout_ms) < 0) {
         if (errno != EINTR)
             return nx_fail_errno(err, "poll");
         for (unsigned i = 0; i < n_extra; i++)
@@ -192,7 +266,8 @@ int nx_session_poll(struct nx_session *session, struct pollfd *extra, unsigned n
         return 0;
     }
     for (unsigned i = 0; i < n_extra; i++)
-        extra[i].revents = fds[2 + i].revents;
+        extra[i].revents = fds[FIRST_EXTRA + i].revents;
+    attend_control(session, fds + 2);
     struct signalfd_siginfo info;
     if (fds[0].revents && read(session->signal_fd, &info, sizeof info) == sizeof info)
         return nx_fail(err, NX_ERR_CANCELLED, "interrupted");
@@ -282,6 +357,8 @@ static int start_engine(struct nx_session *session, struct nx_error *err)
         .no_fuse_fetch_all = session->export_dir != NULL,
         .export_dir = session->export_dir,
         .state_fd = session->state_fd,
+        .after_fork = forget_control,
+        .opaque = session,
         .record_fd = session->record_fd,
     };
     if (nx_engine_start(&config, &session->engine, err) < 0)
@@ -329,11 +406,15 @@ int nx_session_open(struct nx_session *session, const struct nx_options *options
     nx_buffer_init(&session->payload, NX_CHANNEL_MAX);
     session->stats.first_byte = session->stats.manifest_verified = -1;
     session->stats.qemu_started = -1;
+    session->started_at = time(NULL);
+    session->started_ms = nx_now_ms();
     nx_progress_start("connecting", 0);
     if (nx_location_resolve(options->location, &options->http, options->offline, &session->location,
                             err) < 0 ||
         open_signals(session, err) < 0)
         return -1;
+    if (use != NX_USE_HEAD)
+        open_control(session);
     write_stats(session);
     if (use == NX_USE_IMAGES && !mount_dir && nx_instance_open(&session->instance, err) < 0)
         return -1;
@@ -417,6 +498,7 @@ void nx_session_stop_engine(struct nx_session *session)
     if (session->has_engine) {
         int64_t due = nx_now_ms() + ENGINE_STOP_MS;
         take_last_stats(session, due);
+        answer_asked(session, NULL);
         nx_engine_stop(&session->engine, left_ms(due));
         session->has_engine = false;
         nx_session_set_state(session, "ended");
@@ -428,6 +510,7 @@ void nx_session_stop_engine(struct nx_session *session)
 void nx_session_close(struct nx_session *session)
 {
     nx_session_stop_engine(session);
+    nx_control_free(NX_STEAL(session->control));
     int *const fds[] = { &session->signal_fd, &session->state_fd, &session->record_fd };
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         if (*fds[i] >= 0)

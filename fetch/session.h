@@ -10,15 +10,18 @@
 
 #include <poll.h>
 #include <stdbool.h>
+#include <time.h>
 
 #include "common/buffer.h"
 #include "common/error.h"
 #include "fetch/channel.h"
+#include "fetch/control.h"
 #include "fetch/engine.h"
 #include "fetch/instance.h"
 #include "fetch/location.h"
 #include "fetch/mountpoint.h"
 #include "fetch/options.h"
+#include "fetch/rate.h"
 
 #define NX_SESSION_POLL_MAX 8 /* descriptors that a caller may add */
 
@@ -54,6 +57,21 @@ struct nx_session {
     bool draws_have;          /* the progress line shows have_bytes of total_bytes */
     struct nx_error held;     /* a notice that is not shown yet; "" if none */
     struct nx_buffer payload;
+
+    struct nx_control *control; /* NULL: nobody can ask us anything */
+    time_t started_at;
+    int64_t started_ms;
+    struct nx_rate rate;
+    struct nx_asked {
+        uint64_t id;
+        bool cells;
+    } asked[NX_CONTROL_CLIENTS]; /* who waits for a map */
+    unsigned n_asked;
+    /* What is asked of a machine; set by the verb that runs one.  0: done, -1: why not, 1: it will say so later, by
+     * nx_control_answer_result().
+     */
+    int (*ask)(void *opaque, const struct nx_control_request *request, struct nx_error *err);
+    void *ask_opaque;
 };
 
 /* Find location, start the engine and wait for a head that is verified (but not yet trusted).

@@ -2,7 +2,6 @@
 #include "fetch/statsfile.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -37,8 +36,8 @@ static json_t *images_json(const struct nx_stats *stats, const struct nx_manifes
     return images;
 }
 
-static json_t *stats_json(const char *url, const char *state, bool resumed,
-                          const struct nx_stats *stats, const struct nx_manifest *manifest)
+json_t *nx_stats_json(const char *url, const char *state, bool resumed,
+                      const struct nx_stats *stats, const struct nx_manifest *manifest)
 {
     const struct {
         const char *name;
@@ -62,6 +61,8 @@ static json_t *stats_json(const char *url, const char *state, bool resumed,
         { "waiting", stats->waiting },
     };
     json_t *all = json_pack("{s:s, s:s}", "url", url, "state", state);
+    if (!all)
+        return NULL;
     for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
         json_object_set_new(all, counters[i].name, number(counters[i].value));
     json_object_set_new(all, "resumed", json_boolean(resumed));
@@ -77,8 +78,9 @@ int nx_statsfile_write(const char *path, const char *url, const char *state, boo
                        const struct nx_stats *stats, const struct nx_manifest *manifest,
                        struct nx_error *err)
 {
-    json_t *all = stats_json(url, state, resumed, stats, manifest);
-    NX_AUTO_FREE char *text = json_dumps(all, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    json_t *all = nx_stats_json(url, state, resumed, stats, manifest);
+    NX_AUTO_FREE char *text =
+        !all ? NULL : json_dumps(all, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     json_decref(all);
     if (!text)
         return nx_fail(err, NX_ERR_SYSTEM, "%s: the URL is no UTF-8, or there is no memory", path);

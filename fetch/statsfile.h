@@ -3,9 +3,15 @@
 #ifndef NX_FETCH_STATSFILE_H
 #define NX_FETCH_STATSFILE_H
 
+#include <jansson.h>
+
 #include "common/error.h"
 #include "fetch/channel.h"
 #include "formats/manifest.h"
+
+/* What is written, as an object; NULL if url is no UTF-8, or without memory. */
+json_t *nx_stats_json(const char *url, const char *state, bool resumed,
+                      const struct nx_stats *stats, const struct nx_manifest *manifest);
 
 /* Replace path by the present state, whole (temporary name, rename).  It is not synced:
  * after a power cut nobody asks for it.  manifest may be NULL (not known yet): then there are no images.

@@ -37,17 +37,26 @@ static int get_page(const struct nx_tree *tree, unsigned image, const struct nx_
     return 0;
 }
 
+static struct nx_blob root_blob(const struct nx_tree *tree, unsigned image)
+{
+    const struct nx_image *img = &tree->manifest->images[image];
+    return (struct nx_blob){ .offset = tree->manifest->index.offset + img->root.offset,
+                             .size = (uint32_t)img->root.size,
+                             .page = true,
+                             .image = image,
+                             .digest = img->root_digest };
+}
+
+static unsigned root_level(const struct nx_tree *tree, unsigned image)
+{
+    return nx_index_levels(nx_image_chunk_count(&tree->manifest->images[image])) - 1;
+}
+
 static int get_root(const struct nx_tree *tree, unsigned image, struct page *ret_page,
                     struct nx_error *err)
 {
-    const struct nx_image *img = &tree->manifest->images[image];
-    struct nx_blob blob = { .offset = tree->manifest->index.offset + img->root.offset,
-                            .size = (uint32_t)img->root.size,
-                            .page = true,
-                            .image = image,
-                            .digest = img->root_digest };
-    unsigned levels = nx_index_levels(nx_image_chunk_count(img));
-    return get_page(tree, image, &blob, levels - 1, 0, ret_page, err);
+    struct nx_blob blob = root_blob(tree, image);
+    return get_page(tree, image, &blob, root_level(tree, image), 0, ret_page, err);
 }
 
 int nx_tree_root(const struct nx_tree *tree, unsigned image, struct nx_error *err)
@@ -154,6 +163,42 @@ int nx_tree_next_leaf(const struct nx_tree *tree, unsigned image, uint64_t n,
     return find_leaf(tree, image, &root, n, ret_leaf, err);
 }
 
+/* A page that is here and good; else its bytes are NULL. */
+static struct page peek_page(const struct nx_tree *tree, unsigned image, const struct nx_blob *blob,
+                             unsigned level, uint64_t first)
+{
+    NX_AUTO_BYTES struct nx_bytes *bytes = nx_blobs_peek(tree->blobs, blob);
+    if (!bytes || nx_index_page_check(bytes->data, bytes->len, level, first, tree->manifest,
+                                      &tree->manifest->images[image], NULL) < 0)
+        return (struct page){ 0 };
+    return (struct page){ NX_STEAL(bytes), level, first };
+}
+
+bool nx_tree_leaf_here(const struct nx_tree *tree, unsigned image, uint64_t n,
+                       struct nx_leaf *ret_leaf, uint64_t *ret_end)
+{
+    struct nx_blob blob = root_blob(tree, image);
+    struct page page = peek_page(tree, image, &blob, root_level(tree, image), 0);
+    *ret_end = nx_image_chunk_count(&tree->manifest->images[image]);
+    while (page.bytes && page.level > 0) {
+        NX_AUTO_BYTES struct nx_bytes *parent = page.bytes;
+        struct nx_index_entry entry;
+        unsigned slot = nx_index_slot(n, page.level), shift = 8 * page.level;
+        uint64_t first = page.first + ((uint64_t)slot << shift);
+        *ret_end = first + (UINT64_C(1) << shift);
+        *ret_leaf = (struct nx_leaf){ NULL, n };
+        if (!nx_index_page_get(parent->data, slot, &entry))
+            return true;
+        blob = page_blob(tree, image, &entry);
+        page = peek_page(tree, image, &blob, page.level - 1, first);
+    }
+    if (!page.bytes)
+        return false;
+    *ret_leaf = (struct nx_leaf){ page.bytes, page.first };
+    *ret_end = page.first + NX_INDEX_FANOUT;
+    return true;
+}
+
 static void want_children(const struct nx_tree *tree, unsigned image, const struct page *page)
 {
     struct nx_blob blobs[NX_INDEX_FANOUT];
@@ -201,12 +246,13 @@ int nx_tree_prefetch(const struct nx_tree *tree, unsigned image, struct nx_error
     return prefetch_below(tree, image, &root, &left, err);
 }
 
-static struct nx_blob chunk_blob(const struct nx_tree *tree, unsigned image,
+static struct nx_blob chunk_blob(const struct nx_tree *tree, unsigned image, uint64_t n,
                                  const struct nx_index_entry *entry)
 {
     return (struct nx_blob){ .offset = tree->manifest->chunks.offset + entry->offset,
                              .size = entry->size,
                              .image = image,
+                             .number = n,
                              .digest = entry->digest };
 }
 
@@ -251,7 +297,7 @@ static int boot_below(struct boot_walk *w, const struct page *page, struct nx_er
         if (entry.offset > limit || entry.size > limit - entry.offset)
             continue;
         if (page->level == 0) {
-            struct nx_blob blob = chunk_blob(tree, image, &entry);
+            struct nx_blob blob = chunk_blob(tree, image, page->first + slot, &entry);
             if (w->chunk(&blob, w->opaque, err) < 0)
                 return -1;
             continue;
@@ -288,6 +334,6 @@ bool nx_leaf_chunk(const struct nx_tree *tree, const struct nx_leaf *leaf, unsig
     struct nx_index_entry entry;
     if (!leaf->page || !nx_index_page_get(leaf->page->data, (unsigned)(n - leaf->first), &entry))
         return false;
-    *ret_blob = chunk_blob(tree, image, &entry);
+    *ret_blob = chunk_blob(tree, image, n, &entry);
     return true;
 }

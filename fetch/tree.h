@@ -33,6 +33,12 @@ int nx_tree_leaf(const struct nx_tree *tree, unsigned image, uint64_t n, struct 
 int nx_tree_next_leaf(const struct nx_tree *tree, unsigned image, uint64_t n,
                       struct nx_leaf *ret_leaf, struct nx_error *err);
 
+/* The leaf with chunk number n, if all pages on the way are here; nothing is fetched, and nobody waits.  *ret_end: what is
+ * answered, be it that its page is NULL, holds for the chunks n … end - 1.  False: a page is not here, or no good.
+ */
+bool nx_tree_leaf_here(const struct nx_tree *tree, unsigned image, uint64_t n,
+                       struct nx_leaf *ret_leaf, uint64_t *ret_end);
+
 /* Begin to fetch all pages of an image's index that are not here, in the background.  Waits only for
  * pages that have pages below them.
  */

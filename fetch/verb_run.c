@@ -67,7 +67,12 @@ struct run {
     struct nx_screen screen;
     struct nx_firmware firmware; /* unless the machine has a BIOS */
     char *vars;
-    char *picture; /* what QEMU writes --screenshot into; NULL: it is not asked for */
+    char *picture; /* what QEMU writes a picture of the screen into; NULL: it has none */
+    struct shot {
+        bool wanted;
+        uint64_t id;     /* who has asked for it: nx_control_answer_result() */
+        char file[4096]; /* where he wants it */
+    } shot;
     struct nx_vm_images images;
     struct nx_vm vm;
 };
@@ -307,7 +312,7 @@ static int assemble(struct run *run, struct nx_error *err)
     if (run->resume && run->session.no_state.msg[0] &&
         go_cold(run, run->session.no_state.msg, err) < 0)
         return -1;
-    if (run->options->screenshot_file &&
+    if (nx_machine_has_screen(run->machine) &&
         nx_picture_open(&run->session.instance, &run->picture, err) < 0)
         return -1;
     return run->machine->uefi ? copy_vars(run, err) : 0;
@@ -422,6 +427,59 @@ static int wait_ms(const struct run *run)
     return run->options->until_settled || run->options->until_seconds ? SETTLE_MS : -1;
 }
 
+/* ---- what somebody asks for by nxfetch screenshot and nxfetch power ---- */
+
+/* The picture is there, or will not be. */
+static void settle_shot(struct run *run)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    int ret = -1;
+    if (!run->shot.wanted || (run->vm.picture == NX_VM_PICTURE_ASKED && run->vm.qmp))
+        return;
+    if (run->vm.picture == NX_VM_PICTURE_TAKEN)
+        ret = nx_picture_save(run->picture, run->shot.file, &err);
+    else if (run->vm.picture == NX_VM_PICTURE_REFUSED)
+        err = run->vm.no_picture;
+    else
+        nx_fail(&err, NX_ERR_SYSTEM, "the machine has ended");
+    run->vm.picture = NX_VM_PICTURE_NONE;
+    run->shot.wanted = false;
+    nx_control_answer_result(run->session.control, run->shot.id, ret, &err);
+}
+
+static int begin_shot(struct run *run, const struct nx_control_request *request,
+                      struct nx_error *err)
+{
+    if (!run->picture)
+        return nx_fail(err, NX_ERR_SYSTEM, "the machine has no screen");
+    if (!run->vm.running || !run->vm.qmp)
+        return nx_fail(err, NX_ERR_SYSTEM, "the machine does not run");
+    if (run->vm.picture == NX_VM_PICTURE_ASKED)
+        return nx_fail(err, NX_ERR_SYSTEM, "another picture is being taken: try again");
+    if (nx_vm_take_picture(&run->vm, run->picture, err) < 0)
+        return -1;
+    run->shot.wanted = true;
+    run->shot.id = request->id;
+    strcpy(run->shot.file, request->file);
+    return 1;
+}
+
+static int take_request(void *opaque, const struct nx_control_request *request,
+                        struct nx_error *err)
+{
+    struct run *run = opaque;
+    switch (request->what) {
+    case NX_ASK_SCREENSHOT:
+        return begin_shot(run, request, err);
+    case NX_ASK_POWER_OFF:
+        return nx_vm_power_off(&run->vm, err);
+    case NX_ASK_RESET:
+        return nx_vm_reset(&run->vm, err);
+    default:
+        return nx_fail(err, NX_ERR_USAGE, "a machine cannot be asked for that");
+    }
+}
+
 /* One round of waiting, for QEMU and everything else. */
 static int attend(struct run *run, struct nx_error *err)
 {
@@ -432,6 +490,7 @@ static int attend(struct run *run, struct nx_error *err)
     if (nx_vm_handle(&run->vm, fds, err) < 0 ||
         nx_vm_stand_still(&run->vm, must_stand_still(run), err) < 0)
         return -1;
+    settle_shot(run);
     return nx_vm_retry_writes(&run->vm, err);
 }
 
@@ -547,16 +606,22 @@ static bool is_over(struct run *run, struct nx_settle *settle)
 /* The run is over, but not by --until: well, unless a picture was to be taken then. */
 static int no_picture(const struct run *run, struct nx_error *err)
 {
-    return run->picture ? nx_fail(err, NX_ERR_CANCELLED, "ended before --until: no screenshot") : 0;
+    return run->options->screenshot_file
+               ? nx_fail(err, NX_ERR_CANCELLED, "ended before --until: no screenshot")
+               : 0;
 }
 
 /* QEMU draws it between two steps of the guest, so it may have to wait for the network first. */
 static int take_picture(struct run *run, struct nx_error *err)
 {
     int64_t since = nx_now_ms();
-    if (nx_vm_take_picture(&run->vm, run->picture, err) < 0)
-        return -1;
-    while (run->vm.picture != NX_VM_PICTURE_TAKEN) {
+    while (run->vm.picture != NX_VM_PICTURE_TAKEN || run->shot.wanted) {
+        /* One that was asked for by nxfetch screenshot goes first. */
+        if (run->vm.picture == NX_VM_PICTURE_NONE &&
+            nx_vm_take_picture(&run->vm, run->picture, err) < 0)
+            return -1;
+        if (!run->shot.wanted && run->vm.picture == NX_VM_PICTURE_REFUSED)
+            return nx_fail(err, run->vm.no_picture.code, "%s", run->vm.no_picture.msg);
         if (run->vm.exited)
             return no_picture(run, err);
         if (attend(run, err) < 0)
@@ -591,7 +656,7 @@ static int watch(struct run *run, struct nx_error *err)
             return -1;
         return no_picture(run, err); /* the user may end a running machine */
     }
-    return run->picture ? take_picture(run, err) : 0;
+    return run->options->screenshot_file ? take_picture(run, err) : 0;
 }
 
 /* ---- finish ---- */
@@ -638,6 +703,8 @@ static void finish(struct run *run)
 int nx_verb_run(const struct nx_options *options, struct nx_error *err)
 {
     struct run run = { .options = options, .session = NX_SESSION_INIT, .vm = NX_VM_INIT };
+    run.session.ask = take_request;
+    run.session.ask_opaque = &run;
     int ret = nx_session_open(&run.session, options, NX_USE_IMAGES, NULL, err);
     if (ret == 0)
         ret = admit(&run, err);

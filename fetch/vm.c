@@ -10,7 +10,6 @@
 #include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 #include "common/clock.h"
 #include "common/io.h"
 #include "common/log.h"
+#include "fetch/sockaddr.h"
 #include "fetch/vm_calls.h"
 
 #define KILLED_MS \
@@ -29,21 +29,12 @@ enum { FD_PROCESS, FD_QMP, FD_STDERR, FD_SERIAL };
 
 /* ---- starting ---- */
 
-/* A Unix socket's name has room for 107 bytes, fewer than a folder's may take: go through /proc. */
-static int socket_address(const char *path, int dir_fd, struct sockaddr_un *ret_address)
-{
-    *ret_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
-    int n = snprintf(ret_address->sun_path, sizeof ret_address->sun_path, "/proc/self/fd/%d/%s",
-                     dir_fd, strrchr(path, '/') + 1);
-    return n < (int)sizeof ret_address->sun_path ? 0 : -1;
-}
-
 int nx_vm_listen(struct nx_vm *vm, const char *path, struct nx_error *err)
 {
     NX_AUTO_FREE char *dir = nx_folder_of(path);
     NX_AUTO_FD int dir_fd = dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
     struct sockaddr_un address;
-    if (dir_fd < 0 || socket_address(path, dir_fd, &address) < 0)
+    if (dir_fd < 0 || nx_socket_address(dir_fd, strrchr(path, '/') + 1, &address) < 0)
         return nx_fail_errno(err, "%s", path);
     NX_AUTO_FD int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     NX_AUTO_FD int ours = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -227,6 +218,8 @@ static void handle_event(struct nx_vm *vm, const struct nx_qmp_message *event)
                     NULL); /* if it is gone already, so much the better */
     } else if (strcmp(event->name, "RESET") == 0) {
         nx_log(NX_LOG_INFO, "the machine starts anew");
+    } else if (strcmp(event->name, "POWERDOWN") == 0) {
+        nx_log(NX_LOG_INFO, "the machine's power button was pressed");
     } else if (strcmp(event->name, "GUEST_PANICKED") == 0) {
         nx_log(NX_LOG_WARNING, "the guest's kernel has panicked");
     } else if (strcmp(event->name, "BLOCK_IO_ERROR") == 0) {
@@ -273,9 +266,12 @@ static int handle_message(struct nx_vm *vm, const struct nx_qmp_message *message
             vm->picture = NX_VM_PICTURE_TAKEN;
         return vm->up ? 0 : handle_up(vm, err); /* the first answer is that to qmp_capabilities */
     case NX_QMP_ERROR:
-        if (vm->picture == NX_VM_PICTURE_ASKED && message->id == vm->picture_id)
-            return nx_fail(err, NX_ERR_SYSTEM, "QEMU gives no picture of the screen: %s",
-                           message->name);
+        if (vm->picture == NX_VM_PICTURE_ASKED && message->id == vm->picture_id) {
+            vm->picture = NX_VM_PICTURE_REFUSED;
+            nx_fail(&vm->no_picture, NX_ERR_SYSTEM, "QEMU gives no picture of the screen: %s",
+                    message->name);
+            return 0;
+        }
         if (vm->running) { /* a key that the machine has not, or the like */
             nx_log(NX_LOG_INFO, "QEMU: %s", message->name);
             return 0;
@@ -392,6 +388,23 @@ int nx_vm_take_picture(struct nx_vm *vm, const char *path, struct nx_error *err)
         return -1;
     vm->picture = NX_VM_PICTURE_ASKED;
     return 0;
+}
+
+static int press(struct nx_vm *vm, const char *button, struct nx_error *err)
+{
+    if (!vm->qmp || !vm->running)
+        return nx_fail(err, NX_ERR_SYSTEM, "the machine does not run");
+    return nx_qmp_send(vm->qmp, button, NULL, NULL, err);
+}
+
+int nx_vm_power_off(struct nx_vm *vm, struct nx_error *err)
+{
+    return press(vm, "system_powerdown", err);
+}
+
+int nx_vm_reset(struct nx_vm *vm, struct nx_error *err)
+{
+    return press(vm, "system_reset", err);
 }
 
 int nx_vm_stand_still(struct nx_vm *vm, bool still, struct nx_error *err)

@@ -23,7 +23,8 @@
 enum nx_vm_picture {
     NX_VM_PICTURE_NONE,
     NX_VM_PICTURE_ASKED,
-    NX_VM_PICTURE_TAKEN, /* QEMU has written it */
+    NX_VM_PICTURE_TAKEN,   /* QEMU has written it */
+    NX_VM_PICTURE_REFUSED, /* no_picture says why */
 };
 
 struct nx_vm {
@@ -49,6 +50,7 @@ struct nx_vm {
     struct nx_vm_screen screen; /* what is wanted of its VNC: set before the start */
     enum nx_vm_picture picture;
     uint64_t picture_id; /* of the command that asks for it */
+    struct nx_error no_picture;
     int status;
     bool has_terminal; /* it is QEMU's for the serial port; terminal is how it was before */
     struct termios terminal;
@@ -88,9 +90,13 @@ int nx_vm_open_serial(struct nx_vm *vm, struct nx_error *err);
 int nx_vm_poke(struct nx_vm *vm, struct nx_error *err);
 
 /* Have QEMU write a picture of the machine's screen, as PNG, into the file at path, which is there and empty, and which its
- * confinement lets it write.  picture becomes TAKEN; that it cannot be done is a failure of nx_vm_handle().
+ * confinement lets it write.  picture becomes TAKEN, or REFUSED.
  */
 int nx_vm_take_picture(struct nx_vm *vm, const char *path, struct nx_error *err);
+
+/* Press its power button, which asks the guest to shut down, or its reset button, which asks nobody. */
+int nx_vm_power_off(struct nx_vm *vm, struct nx_error *err);
+int nx_vm_reset(struct nx_vm *vm, struct nx_error *err);
 
 /* Stop the guest's clock, or let it go on, while a read of its waits for the network: else it would see its processors
  * stuck and its disks silent for so long, and give some of them up.  QEMU itself waits for the read then, and

@@ -39,6 +39,12 @@ for mebibyte in 0 2 1000 333333 999999 $last; do
     cmp -s <(dd if="$IMAGE" bs=1M skip="$mebibyte" count=1 status=none) \
         <(dd if="$disk" bs=1M skip="$mebibyte" count=1 status=none) || die "MiB $mebibyte reads differently"
 done
+# Somebody looks at the map: its table is bounded, as is all that the engine has.
+"$BUILD/nxfetch" status --json | jq '.[0].images.disk0' >"$WORK/status" || die "status"
+same "chunks that share a place in the map" "$(jq .map.unit "$WORK/status")" 16
+same "places in the map" "$(jq '[.map.units[]] | add' "$WORK/status")" $((1 << 20))
+jq -e '.map.units | .empty > 1000000 and .read + .awaited >= 4 and .cached + .ahead + .absent > 2900' "$WORK/status" >/dev/null || die "the map: $(jq -c .map.units "$WORK/status")"
+at_most "KiB of memory of the engine, with the map" "$(awk '/^VmRSS/ { print $2 }' "/proc/$(part nxfetch)/status")" 65536
 halt
 # Counted when the disk stood there to be read, and nobody had read of it.
 requests=$(stat_of .requests_before_qemu) index=$(stat_of .index_bytes_before_qemu)
