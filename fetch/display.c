@@ -9,7 +9,7 @@
 
 #define HELP_MAX 65536
 
-static bool has_desktop(void)
+bool nx_display_has_desktop(void)
 {
     const char *x11 = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
     return (x11 && *x11) || (wayland && *wayland);
@@ -57,7 +57,7 @@ void nx_display_choose(const struct nx_options *options, const char *program,
                                    "sandbox");
         return;
     }
-    const char *window = vnc || !has_desktop() ? NULL : window_of(program);
+    const char *window = vnc || !nx_display_has_desktop() ? NULL : window_of(program);
     *ret_display = (struct nx_display){
         .qemu = window ? window : "none", .vnc = vnc, .chosen = true, .window = window != NULL
     };

@@ -15,6 +15,9 @@ struct nx_display {
     bool runs_helper; /* QEMU starts a program for it, which its sandbox would forbid */
 };
 
+/* Is there one for windows? */
+bool nx_display_has_desktop(void);
+
 /* program: QEMU, which is asked whether it was built with windows. */
 void nx_display_choose(const struct nx_options *options, const char *program,
                        struct nx_display *ret_display);

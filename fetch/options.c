@@ -29,6 +29,8 @@ enum option_id {
     OPT_SERIAL = 256,
     OPT_DISPLAY,
     OPT_VNC,
+    OPT_DESKTOP,
+    OPT_FULLSCREEN,
     OPT_ACCEL,
     OPT_KEEP_MAC,
     OPT_NETWORK,
@@ -66,6 +68,8 @@ static const struct entry {
 } table[] = {
     { "serial", required_argument, OPT_SERIAL, RUN },
     { "display", required_argument, OPT_DISPLAY, RUN },
+    { "desktop", no_argument, OPT_DESKTOP, RUN },
+    { "fullscreen", no_argument, OPT_FULLSCREEN, RUN },
     { "vnc", required_argument, OPT_VNC, RUN },
     { "accel", required_argument, OPT_ACCEL, RUN },
     { "keep-mac", no_argument, OPT_KEEP_MAC, RUN },
@@ -152,6 +156,12 @@ static int apply_machine(struct nx_options *options, int id, const char *arg, st
         return nx_parse_serial(arg, &options->serial, err);
     case OPT_DISPLAY:
         options->display = arg;
+        return 0;
+    case OPT_DESKTOP:
+        options->desktop = true;
+        return 0;
+    case OPT_FULLSCREEN:
+        options->fullscreen = true;
         return 0;
     case OPT_VNC:
         return nx_parse_vnc(arg, options->vnc, err);
@@ -409,6 +419,9 @@ static int check_fitting(const struct nx_options *options, uint64_t seen, struct
             return nx_fail(err, NX_ERR_USAGE, "--%s means nothing here", table[i].name);
     if (options->cold && options->no_cold)
         return nx_fail(err, NX_ERR_USAGE, "--cold and --no-cold exclude each other");
+    if (options->fullscreen &&
+        (options->vnc[0] || (options->display && strcmp(options->display, "none") == 0)))
+        return nx_fail(err, NX_ERR_USAGE, "--fullscreen needs a window");
     if (options->network && options->no_network)
         return nx_fail(err, NX_ERR_USAGE, "--network and --no-network exclude each other");
     if (options->until_settled && !options->record_file)

@@ -43,6 +43,8 @@ struct nx_options {
 
     struct nx_serial serial; /* NX_SERIAL_NULL: not asked for */
     const char *display;     /* QEMU's -display, or NULL */
+    bool desktop;            /* started from one: ask and tell in windows */
+    bool fullscreen;
     char vnc[80];            /* QEMU's -vnc, or "" */
     enum nx_accel accel;
     bool keep_mac; /* its network cards keep their addresses when it boots */
