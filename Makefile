@@ -192,11 +192,18 @@ bench:
 bench-run: all $(patsubst %,$(B)/%,$(filter tools/%,$(TEST_PROGRAMS)))
 	@BUILD=$(B) QUICK=$(QUICK) bash tests/bench/run.sh $(T)
 
-# What a desktop opens links, packages and references with; its own caches of that are made anew if it has any.
-APPSDIR ?= $(PREFIX)/share/applications
-MIMEDIR ?= $(PREFIX)/share/mime
+# What a desktop opens links, packages and references with, and shows of us; its own caches of that are made anew if it has any.
+APPSDIR  ?= $(PREFIX)/share/applications
+MIMEDIR  ?= $(PREFIX)/share/mime
+ICONDIR  ?= $(PREFIX)/share/icons/hicolor
+METADIR  ?= $(PREFIX)/share/metainfo
 DESKTOP_FILES := nxfetch.desktop nxfetch-link.desktop
-update-desktop = $(if $(DESTDIR),,-update-desktop-database -q $(APPSDIR) 2>/dev/null; update-mime-database $(MIMEDIR) 2>/dev/null; true)
+METAINFO      := org.nxpk.nxfetch.metainfo.xml
+MIME_ICONS    := application-x-vmnetx-package.svg application-x-vmnetx-reference+xml.svg
+DESKTOP_ALL    = $(DESKTOP_FILES:%=$(APPSDIR)/%) $(MIMEDIR)/packages/nxpk.xml $(METADIR)/$(METAINFO) \
+                 $(ICONDIR)/scalable/apps/nxfetch.svg $(MIME_ICONS:%=$(ICONDIR)/scalable/mimetypes/%)
+update-desktop = $(if $(DESTDIR),,-update-desktop-database -q $(APPSDIR) 2>/dev/null; \
+                 update-mime-database $(MIMEDIR) 2>/dev/null; gtk-update-icon-cache -q -t -f $(ICONDIR) 2>/dev/null; true)
 
 SERVER_CONFIGS := nginx apache lighttpd caddy varnish
 install: all
@@ -206,16 +213,19 @@ install: all
 	install -m 644 $(UNITS) $(DESTDIR)$(UNITDIR)
 	install -m 644 serve/nxserve.logrotate $(DESTDIR)$(DATADIR)
 	$(foreach s,$(SERVER_CONFIGS),install -m 644 $(s)/* $(DESTDIR)$(DATADIR)/$(s);)
-	install -d $(DESTDIR)$(APPSDIR) $(DESTDIR)$(MIMEDIR)/packages
-	install -m 644 $(DESKTOP_FILES:%=fetch/%) $(DESTDIR)$(APPSDIR)
-	install -m 644 fetch/nxpk-mime.xml $(DESTDIR)$(MIMEDIR)/packages/nxpk.xml
+	install -d $(sort $(dir $(DESKTOP_ALL:%=$(DESTDIR)%)))
+	install -m 644 $(DESKTOP_FILES:%=desktop/%) $(DESTDIR)$(APPSDIR)
+	install -m 644 desktop/nxpk-mime.xml $(DESTDIR)$(MIMEDIR)/packages/nxpk.xml
+	install -m 644 desktop/$(METAINFO) $(DESTDIR)$(METADIR)
+	install -m 644 desktop/nxfetch.svg $(DESTDIR)$(ICONDIR)/scalable/apps
+	install -m 644 $(MIME_ICONS:%=desktop/%) $(DESTDIR)$(ICONDIR)/scalable/mimetypes
 	$(update-desktop)
 
 uninstall:
 	rm -f $(PROGRAMS:%=$(DESTDIR)$(BINDIR)/%) $(PROGRAMS:%=$(DESTDIR)$(MANDIR)/man1/%.1)
 	rm -f $(UNITS:$(B)/%=$(DESTDIR)$(UNITDIR)/%)
 	rm -rf $(DESTDIR)$(DATADIR)
-	rm -f $(DESKTOP_FILES:%=$(DESTDIR)$(APPSDIR)/%) $(DESTDIR)$(MIMEDIR)/packages/nxpk.xml
+	rm -f $(DESKTOP_ALL:%=$(DESTDIR)%)
 	$(update-desktop)
 
 clean:

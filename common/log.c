@@ -12,6 +12,7 @@
 
 static const char *program = "nxpk";
 static enum nx_loglevel max_level = NX_LOG_NOTICE;
+static void (*listener)(enum nx_loglevel level, const char *message);
 
 void nx_log_set_program(const char *name)
 {
@@ -33,6 +34,11 @@ enum nx_loglevel nx_log_level(void)
     return max_level;
 }
 
+void nx_log_set_listener(void (*hear)(enum nx_loglevel level, const char *message))
+{
+    listener = hear;
+}
+
 void nx_log(enum nx_loglevel level, const char *fmt, ...)
 {
     if (level > max_level)
@@ -42,13 +48,16 @@ void nx_log(enum nx_loglevel level, const char *fmt, ...)
     int len = snprintf(line, room, "%s: %s", program, level == NX_LOG_WARNING ? "warning: " : "");
     va_list ap;
     va_start(ap, fmt);
-    int more = vsnprintf(line + len, room - (size_t)len, fmt, ap);
+    int start = len, more = vsnprintf(line + len, room - (size_t)len, fmt, ap);
     va_end(ap);
     len = more < (int)room - len ? len + more : (int)room - 1;
     line[len] = '\n';
     nx_progress_clear();
     ssize_t ignored = write(STDERR_FILENO, line, (size_t)len + 1);
     (void)ignored;
+    line[len] = 0;
+    if (listener)
+        listener(level, line + start);
 }
 
 int nx_log_failure(const struct nx_error *err)

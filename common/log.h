@@ -26,6 +26,9 @@ enum nx_loglevel nx_log_level(void);
 
 void nx_log(enum nx_loglevel level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Have each line that is written told to hear as well, without the program's name, by the thread that writes it. */
+void nx_log_set_listener(void (*hear)(enum nx_loglevel level, const char *message));
+
 /* Print err's message at level error and return nx_exit_status(err): the last line of a main. */
 int nx_log_failure(const struct nx_error *err);
 

@@ -22,6 +22,8 @@ static struct {
     int quiet;
 } state = { .fd = -1 }; /* under lock */
 
+static void (*listener)(const char *what, uint64_t done, uint64_t total);
+
 static int64_t now_ns(void)
 {
     struct timespec ts;
@@ -86,6 +88,8 @@ static void draw(bool last)
     }
     if (!state.quiet && isatty(STDERR_FILENO))
         draw_terminal(rate);
+    if (listener)
+        listener(state.what, state.done, state.total);
 }
 
 static void clear(void)
@@ -105,6 +109,11 @@ void nx_progress_set_quiet(int quiet)
     state.quiet = quiet;
 }
 
+void nx_progress_set_listener(void (*tell)(const char *what, uint64_t done, uint64_t total))
+{
+    listener = tell;
+}
+
 void nx_progress_start(const char *what, uint64_t total)
 {
     pthread_mutex_lock(&lock);
@@ -117,6 +126,8 @@ void nx_progress_start(const char *what, uint64_t total)
     state.started = now_ns();
     state.drawn = 0;
     state.active = true;
+    if (listener)
+        listener(state.what, 0, total);
     pthread_mutex_unlock(&lock);
 }
 

@@ -17,6 +17,9 @@ void nx_progress_set_fd(int fd);
 /* No line on the terminal (-q). */
 void nx_progress_set_quiet(int quiet);
 
+/* Have progress told to tell as well: as often as it is drawn, and at each start; under a lock, so it must not call back. */
+void nx_progress_set_listener(void (*tell)(const char *what, uint64_t done, uint64_t total));
+
 /* Begin to show what ("packing disk0"); total bytes, 0 if unknown.  One at a time. */
 void nx_progress_start(const char *what, uint64_t total);
 

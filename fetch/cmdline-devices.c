@@ -497,6 +497,8 @@ void nx_cmdline_displays(struct nx_cmdline *c)
     }
     nx_args_add(c->args, "-display");
     nx_args_add(c->args, o->display ? o->display : "none");
+    if (o->fullscreen)
+        nx_args_add(c->args, "-full-screen");
     if (o->vnc) {
         nx_args_add(c->args, "-vnc");
         nx_args_add(c->args, o->vnc);

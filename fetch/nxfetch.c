@@ -7,6 +7,7 @@
 #include "common/io.h"
 #include "common/log.h"
 #include "common/progress.h"
+#include "fetch/dialog.h"
 #include "fetch/options.h"
 #include "fetch/verbs.h"
 
@@ -14,11 +15,12 @@ NX_EMBED(help_text, "fetch/nxfetch.help");
 
 static int failure(const struct nx_error *err)
 {
-    if (err->code != NX_ERR_USAGE)
-        return nx_log_failure(err);
-    nx_log(NX_LOG_ERROR, "%s", err->msg);
-    fprintf(stderr, "Try 'nxfetch --help'.\n");
-    return 2;
+    nx_progress_end();
+    int status = nx_log_failure(err);
+    if (err->code == NX_ERR_USAGE)
+        fprintf(stderr, "Try 'nxfetch --help'.\n");
+    nx_dialog_failed(err);
+    return status;
 }
 
 static int print(const char *text)
@@ -74,7 +76,10 @@ int main(int argc, char **argv)
     NX_AUTO_OPTIONS struct nx_options options;
     nx_reserve_stdio();
     nx_log_set_program("nxfetch");
-    if (nx_options_parse(argc, argv, &options, &err) < 0)
+    int parsed = nx_options_parse(argc, argv, &options, &err);
+    if (options.desktop && options.verb == NX_VERB_RUN)
+        nx_dialog_open(argv);
+    if (parsed < 0)
         return failure(&err);
     if (options.verb == NX_VERB_HELP)
         return print(help_text);
@@ -83,6 +88,5 @@ int main(int argc, char **argv)
     set_up(&options);
     if (run_verb(&options, &err) == 0)
         return 0;
-    nx_progress_end();
     return failure(&err);
 }

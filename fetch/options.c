@@ -35,6 +35,8 @@ enum option_id {
     OPT_VNC_PASSWORD_FILE,
     OPT_NO_PASSWORD,
     OPT_NO_BROWSER,
+    OPT_DESKTOP,
+    OPT_FULLSCREEN,
     OPT_ACCEL,
     OPT_KEEP_MAC,
     OPT_NETWORK,
@@ -73,6 +75,8 @@ static const struct entry {
 } table[] = {
     { "serial", required_argument, OPT_SERIAL, RUN },
     { "display", required_argument, OPT_DISPLAY, RUN },
+    { "desktop", no_argument, OPT_DESKTOP, RUN },
+    { "fullscreen", no_argument, OPT_FULLSCREEN, RUN },
     { "vnc", required_argument, OPT_VNC, RUN },
     { "web", optional_argument, OPT_WEB, RUN | ON(STATUS) },
     { "vnc-password-file", required_argument, OPT_VNC_PASSWORD_FILE, RUN },
@@ -155,6 +159,12 @@ static int apply_screen(struct nx_options *options, int id, const char *arg, str
     switch (id) {
     case OPT_DISPLAY:
         options->display = arg;
+        return 0;
+    case OPT_DESKTOP:
+        options->desktop = true;
+        return 0;
+    case OPT_FULLSCREEN:
+        options->fullscreen = true;
         return 0;
     case OPT_VNC:
         return nx_parse_vnc(arg, options->vnc, err);
@@ -474,6 +484,9 @@ static int check_fitting(const struct nx_options *options, uint64_t seen, struct
             return nx_fail(err, NX_ERR_USAGE, "--%s means nothing here", table[i].name);
     if (options->cold && options->no_cold)
         return nx_fail(err, NX_ERR_USAGE, "--cold and --no-cold exclude each other");
+    if (options->fullscreen && (options->display ? strcmp(options->display, "none") == 0
+                                                 : options->vnc[0] || options->web))
+        return nx_fail(err, NX_ERR_USAGE, "--fullscreen needs a window");
     if (options->network && options->no_network)
         return nx_fail(err, NX_ERR_USAGE, "--network and --no-network exclude each other");
     if ((options->no_password || options->vnc_password_file) && !options->vnc[0])

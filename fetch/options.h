@@ -47,6 +47,8 @@ struct nx_options {
 
     struct nx_serial serial; /* NX_SERIAL_NULL: not asked for */
     const char *display;     /* QEMU's -display, or NULL */
+    bool desktop;            /* started from one: ask and tell in windows */
+    bool fullscreen;
     char vnc[80];            /* QEMU's -vnc, or "" */
     bool web;                /* in a browser (status: how far it has come), at: */
     struct nx_web_address web_address;

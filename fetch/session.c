@@ -14,6 +14,7 @@
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/progress.h"
+#include "fetch/dialog.h"
 #include "fetch/mounted.h"
 #include "fetch/statsfile.h"
 #include "fetch/status.h"
@@ -153,17 +154,16 @@ static void payload_line(const struct nx_session *session, struct nx_error *ret_
     nx_fail(ret_line, NX_OK, "%.*s", (int)len, len ? (const char *)session->payload.data : "");
 }
 
-static void show_line(const struct nx_session *session, enum nx_loglevel level, const char *label)
+/* Before there is a head nobody has been told of a machine, and if there will be none, one line says it all. */
+static void show_outage(const struct nx_session *session, const char *label)
 {
     struct nx_error line = NX_ERROR_INIT;
     payload_line(session, &line);
-    nx_log(level, "%s%s%s", label, *label && line.msg[0] ? ": " : "", line.msg);
-}
-
-/* Before there is a head nobody has been told of a machine, and if there will be none, one line says it all. */
-static enum nx_loglevel outage_level(const struct nx_session *session)
-{
-    return session->head ? NX_LOG_NOTICE : NX_LOG_INFO;
+    const char *colon = line.msg[0] ? ": " : "";
+    if (session->head)
+        nx_dialog_tell("%s%s%s", label, colon, line.msg);
+    else
+        nx_log(NX_LOG_INFO, "%s%s%s", label, colon, line.msg);
 }
 
 static void show_held(struct nx_session *session)
@@ -225,11 +225,11 @@ static int take_message(struct nx_session *session, struct nx_error *err)
         return 0;
     case NX_MSG_WAITING:
         session->waits = true;
-        show_line(session, outage_level(session), "waiting for the network");
+        show_outage(session, "waiting for the network");
         return 0;
     case NX_MSG_RESUMED:
         session->waits = false;
-        show_line(session, outage_level(session), "the network answers again");
+        show_outage(session, "the network answers again");
         return 0;
     case NX_MSG_MAP:
         answer_asked(session, &session->payload);
@@ -307,7 +307,7 @@ static int make_files(struct nx_session *session, struct nx_error *err)
 /* Prepare for images as whole files, because of why. */
 static int fall_back(struct nx_session *session, const struct nx_error *why, struct nx_error *err)
 {
-    nx_log(NX_LOG_NOTICE, "%s; so the images are fetched whole first", why->msg);
+    nx_dialog_tell("%s; so the images are fetched whole first", why->msg);
     if (nx_instance_export_dir(&session->instance, &session->export_dir, err) < 0)
         return -1;
     session->images_dir = session->export_dir;

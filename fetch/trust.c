@@ -10,6 +10,7 @@
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/plain.h"
+#include "fetch/dialog.h"
 
 static void fingerprint_of(const struct nx_key *key, struct nx_digest *ret_digest)
 {
@@ -194,6 +195,8 @@ enum nx_trust_verdict nx_trust_decide(const struct nx_trust_policy *policy,
 
 /* ---- asking ---- */
 
+#define QUESTION "A signer that is not known here offers this machine:"
+
 /* The head's texts are a stranger's: nothing of them may move the cursor. */
 static void print_plain(const char *label, const char *text)
 {
@@ -202,12 +205,39 @@ static void print_plain(const char *label, const char *text)
     fprintf(stderr, "  %-12s%s\n", label, nx_plain(plain));
 }
 
+/* The same in a window. */
+static int ask_in_window(const struct nx_location *location, const struct nx_head *head,
+                         const char *summary, bool *ret_always, struct nx_error *err)
+{
+    char name[512], hex[NX_DIGEST_HEX], lines[4096] = QUESTION;
+    enum nx_window_answer answer;
+    nx_windows_plain("", "", lines, sizeof lines);
+    nx_windows_plain("Name:  ", head->manifest->name, lines, sizeof lines);
+    nx_windows_plain("From:  ", nx_location_name(location, name), lines, sizeof lines);
+    nx_windows_plain("Signer:  ", nx_key_fingerprint(head->signer, hex), lines, sizeof lines);
+    nx_windows_plain("It gets:  ", summary, lines, sizeof lines);
+    nx_windows_plain("", "", lines, sizeof lines);
+    nx_windows_plain("", "Run it only if you trust who has given you its address.", lines,
+                     sizeof lines);
+    const struct nx_window_question question = { .title = "Run this machine?",
+                                                 .text = lines,
+                                                 .once = "Run it once",
+                                                 .always = "Always trust this signer",
+                                                 .no = "Do not run it" };
+    if (nx_dialog_ask(&question, &answer, err) < 0)
+        return -1;
+    *ret_always = answer == NX_ANSWER_ALWAYS;
+    return answer == NX_ANSWER_NO ? nx_fail(err, NX_ERR_CANCELLED, "%s: not trusted", name) : 0;
+}
+
 /* *ret_always: for good */
 static int ask(const struct nx_location *location, const struct nx_head *head, const char *summary,
                bool *ret_always, struct nx_error *err)
 {
     char name[512], hex[NX_DIGEST_HEX], line[16];
-    fprintf(stderr, "A signer that is not known here offers this machine:\n");
+    if (nx_dialog_asks())
+        return ask_in_window(location, head, summary, ret_always, err);
+    fprintf(stderr, QUESTION "\n");
     print_plain("name", head->manifest->name);
     print_plain("from", nx_location_name(location, name));
     print_plain("signer", nx_key_fingerprint(head->signer, hex));
@@ -288,7 +318,7 @@ int nx_trust_settle(const struct nx_trust_policy *policy, const struct nx_locati
     case NX_TRUST_YES:
         break;
     case NX_TRUST_ASK:
-        if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        if (!nx_dialog_asks() && (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)))
             return refuse_stranger(location, head, err);
         if (ask(location, head, summary, &always, err) < 0)
             return -1;

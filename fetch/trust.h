@@ -3,7 +3,7 @@
  *
  * A reference (.netx) that the user has vouches for the very package whose digest it pins; --trust names signers and then
  * insists on them; the trust store (truststore.h) knows those whom the user trusts for good.  Everybody else is a
- * stranger, wherever the package lies: the user is asked on a terminal, and where there is none it is refused.
+ * stranger, wherever the package lies: the user is asked in a window or on a terminal, and where there is neither it is refused.
  *
  * Whoever signed: a package that has expired, an older one than the signer's last, or another signer's at a
  * URL that is known is refused.
@@ -52,7 +52,7 @@ enum nx_trust_verdict nx_trust_decide(const struct nx_trust_policy *policy,
 int nx_trust_check_pins(const struct nx_location *location, const struct nx_head *head,
                         struct nx_error *err);
 
-/* Decide by the user's store, and ask on the terminal where need be; summary is a line that tells what the
+/* Decide by the user's store, and ask where need be, in a window (dialog.h) or on the terminal; summary is a line that tells what the
  * machine would get of this host.  What was seen is noted in the store.  0 if it may run, else TRUST, or CANCELLED if the
  * user said no.  *ret_no_network: the user lets nothing of this signer on the network.
  */

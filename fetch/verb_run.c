@@ -30,6 +30,7 @@
 #include "fetch/accel.h"
 #include "fetch/cmdline.h"
 #include "fetch/demand.h"
+#include "fetch/dialog.h"
 #include "fetch/display.h"
 #include "fetch/loadable.h"
 #include "fetch/picture.h"
@@ -167,7 +168,7 @@ static int go_cold(struct run *run, const char *why, struct nx_error *err)
     run->resume = false;
     if (run->options->no_cold)
         return nx_fail(err, NX_ERR_SYSTEM, "the machine cannot be resumed: %s", why);
-    nx_log(NX_LOG_NOTICE, "booting the machine instead of resuming it: %s", why);
+    nx_dialog_tell("booting the machine instead of resuming it: %s", why);
     return run->accel_is_states ? nx_accel_choose(run->options->accel, &run->accel, err) : 0;
 }
 
@@ -353,6 +354,7 @@ static int build_command(struct run *run, struct nx_args *ret_args, struct nx_er
     if (run->resume && !memory)
         return nx_fail_errno(err, "memory");
     const struct nx_options *options = run->options;
+    struct nx_error title = NX_ERROR_INIT;
     struct nx_cmdline_forward forwards[NX_FORWARDS_MAX];
     for (unsigned i = 0; i < options->n_forwards; i++)
         forwards[i] =
@@ -368,6 +370,8 @@ static int build_command(struct run *run, struct nx_args *ret_args, struct nx_er
         .firmware_code = run->firmware.code,
         .firmware_vars = run->vars,
         .qmp_fd = run->vm.listen_fd,
+        .title = plain_name(run, &title),
+        .fullscreen = options->fullscreen && run->display.window,
         .display = run->display.qemu,
         .vnc = run->screen.vnc[0] ? run->screen.vnc : NULL,
         .audio = audio_of(run),
@@ -646,6 +650,7 @@ static int watch(struct run *run, struct nx_error *err)
     nx_session_set_state(&run->session, "running");
     /* QEMU has them open; without names nothing can leave them behind, not even our being killed. */
     nx_instance_remove_overlays(&run->session.instance);
+    nx_dialog_hide_progress(); /* the machine's own window is there */
     struct nx_error name = NX_ERROR_INIT;
     nx_display_announce(run->options, &run->display, plain_name(run, &name));
     nx_screen_announce(&run->screen, run->vm.screen.port, &run->session.instance);
@@ -705,6 +710,7 @@ int nx_verb_run(const struct nx_options *options, struct nx_error *err)
     struct run run = { .options = options, .session = NX_SESSION_INIT, .vm = NX_VM_INIT };
     run.session.ask = take_request;
     run.session.ask_opaque = &run;
+    nx_dialog_show_progress();
     int ret = nx_session_open(&run.session, options, NX_USE_IMAGES, NULL, err);
     if (ret == 0)
         ret = admit(&run, err);
