@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "common/error.h"
-#include "common/http.h"
+#include "common/weboptions.h"
 #include "fetch/accel.h"
 #include "fetch/trust.h"
 #include "fetch/values.h"
@@ -63,7 +63,7 @@ struct nx_options {
     bool no_complete;
     const char *stats_file;
     struct nx_trust_policy trust;
-    struct nx_http_options http;
+    struct nx_web_options web; /* use its http, once that is settled */
     char *cache_dir; /* owned; NULL: no cache */
     uint64_t cache_limit;
 
