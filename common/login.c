@@ -247,7 +247,7 @@ unsigned long nx_login_scheme(const char *value)
         if (strncasecmp(value, schemes[i].name, len) == 0 && (!value[len] || value[len] == ' '))
             return schemes[i].scheme;
     }
-    return CURLAUTH_NONE;
+    return CURLAUTH_NEGOTIATE;
 }
 
 const char *nx_login_advice(const struct nx_login_use *use, long status, unsigned long schemes)

@@ -81,7 +81,7 @@ int nx_login_renew(struct nx_login *login, const struct nx_login_use *use, struc
 /* A Set-Cookie of so many bytes was taken. */
 void nx_login_count_cookie(struct nx_login *login, size_t bytes);
 
-/* Schemes of a WWW-Authenticate or Proxy-Authenticate header, as CURLAUTH_…; CURLAUTH_NONE if it is another one. */
+/* Schemes of a WWW-Authenticate or Proxy-Authenticate header, as CURLAUTH_…; CURLAUTH_NEGOTIATE stands for all others. */
 unsigned long nx_login_scheme(const char *value);
 
 /* What to do about status 401 or 407, where one of these schemes is asked for. */

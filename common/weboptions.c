@@ -365,9 +365,10 @@ int nx_web_settle(struct nx_web_options *web, const char *location, bool may_run
     if (login->proxy_user || web->cert || nx_login_has_secrets(login) || web->netrc ||
         web->netrc_file)
         setrlimit(RLIMIT_CORE, &none); /* a core would hold it all */
+    if (read_netrc(web, err) < 0 || read_cookies(web, err) < 0)
+        return -1;
     warn(web, location);
-    if (read_netrc(web, err) < 0 || read_cookies(web, err) < 0 ||
-        (web->cert && nx_clientcert_read(web->cert, web->key, web->pass_file, &login->chain,
+    if ((web->cert && nx_clientcert_read(web->cert, web->key, web->pass_file, &login->chain,
                                          &login->key, err) < 0) ||
         ask_passwords(web, location, err) < 0)
         return -1;
