@@ -2,7 +2,7 @@
 # For the tests of logins and proxies.  Sourced after tests/lib/http.sh, guests.sh and qemu.sh; makes the package
 # $WORK/www/a.nxpk.
 #
-#     refused WHAT TEXT OPTION...   # nxfetch pull [OPTION...] $url fails: status 1, TEXT in one line, nothing secret
+#     refused WHAT TEXT OPTION...   # nxfetch pull (or $VERB) [OPTION...] $url fails: status 1, TEXT in its last line, nothing secret
 #     takes WHAT OPTION...          # it fetches all of it
 #     on_terminal TEXT... -- CMD    # runs CMD, for the shell, on a terminal of its own and answers its questions with TEXT...
 #
@@ -37,7 +37,7 @@ refused() {
     shift 2
     cases=$((cases + 1))
     new_cache
-    timeout -k 5 60 "$BUILD/nxfetch" pull -vv --stats "$WORK/stats.json" "$@" "$url" >"$WORK/out" 2>"$WORK/err" </dev/null || status=$?
+    timeout -k 5 60 "$BUILD/nxfetch" "${VERB:-pull}" -vv --stats "$WORK/stats.json" "$@" "$url" >"$WORK/out" 2>"$WORK/err" </dev/null || status=$?
     [ $status = 1 ] || die "$what: status $status, $(cat "$WORK/err")"
     tail -n 1 "$WORK/err" | grep -qE "^nxfetch: .*($text)" || die "$what: it should say \"$text\": $(cat "$WORK/err")"
     nothing_shown "$WORK/out" "$WORK/err" "$WORK/stats.json"
