@@ -178,20 +178,27 @@ static int take_message(struct nx_session *session, struct nx_error *err)
     }
 }
 
-/* The user's command is slow, or fails: the engine waits, and so may the machine, but neither ends for that. */
+/* The user's command is slow, or fails: the engine waits, and so may the machine, but neither ends for that.  It is said
+ * once, and when it is over.
+ */
 static void make_token(struct nx_session *session)
 {
     struct nx_bearer *bearer = &session->bearer;
     struct nx_error err = NX_ERROR_INIT;
     int ret = nx_bearer_step(bearer, &err);
+    if (ret == 0)
+        return;
+    if (ret < 0)
+        nx_log(session->no_token ? NX_LOG_INFO : NX_LOG_WARNING,
+               "%s; it is tried again, for the server takes the token no more", err.msg);
+    else if (session->no_token)
+        nx_log(NX_LOG_NOTICE, "--bearer-command has made a token again");
+    session->no_token = ret < 0;
     if (ret > 0 && session->has_engine) /* an engine that has gone is found out elsewhere */
         nx_channel_send(session->engine.channel, NX_MSG_TOKEN, bearer->output.data,
                         bearer->output.len, NULL);
     if (ret > 0)
         nx_bearer_wipe(bearer);
-    if (ret < 0)
-        nx_log(NX_LOG_WARNING, "%s; it is tried again, for the server takes the token no more",
-               err.msg);
 }
 
 /* How long poll() may wait, when the caller would wait so long. */

@@ -53,6 +53,7 @@ struct nx_session {
     bool draws_boot;          /* the progress line shows boot_have of boot_bytes */
     bool draws_have;          /* the progress line shows have_bytes of total_bytes */
     struct nx_bearer bearer;  /* what makes the engine's next token */
+    bool no_token;            /* it has failed, and the user was told */
     struct nx_error held;     /* a notice that is not shown yet; "" if none */
     struct nx_buffer payload;
 };
