@@ -142,6 +142,9 @@ static void read_header(struct nx_http_request *request, const char *name, const
         strcpy(request->etag, value);
     else if (strcasecmp(name, "retry-after") == 0 && isdigit((unsigned char)value[0]))
         request->retry_after = (unsigned)strtoul(value, NULL, 10);
+    else if (strcasecmp(name, "www-authenticate") == 0 ||
+             strcasecmp(name, "proxy-authenticate") == 0)
+        request->schemes |= nx_login_scheme(value);
 }
 
 static void forget_answer(struct nx_http_request *request)
@@ -156,6 +159,7 @@ static void forget_answer(struct nx_http_request *request)
     request->etag[0] = 0;
     request->content_encoding[0] = 0;
     request->retry_after = 0;
+    request->schemes = 0;
     request->body_checked = false;
 }
 
@@ -169,6 +173,8 @@ static size_t on_header(char *data, size_t size, size_t n, void *opaque)
         nx_fail(&request->err, NX_ERR_SERVER, "the server's headers do not end");
         return 0;
     }
+    if (len > 11 && strncasecmp(data, "Set-Cookie:", 11) == 0)
+        nx_login_count_cookie(request->login, len);
     if (len >= sizeof line)
         return len; /* none of those we read */
     memcpy(line, data, len);
@@ -215,8 +221,16 @@ static int judge_answer(struct nx_http_request *request, struct nx_error *err)
     case 410:
         return nx_fail(err, NX_ERR_SERVER, "not found (HTTP status %ld)", request->status);
     case 401:
+    case 407:
+        return nx_fail(err, NX_ERR_SERVER, "access denied (HTTP status %ld): %s", request->status,
+                       nx_login_advice(&request->used, request->status, request->schemes));
     case 403:
         return nx_fail(err, NX_ERR_SERVER, "access denied (HTTP status %ld)", request->status);
+    case 400:
+        return nx_fail(err, NX_ERR_SERVER, "HTTP status %ld%s", request->status,
+                       request->used.secure && !request->used.certificate
+                           ? "; if the server wants a certificate: --cert FILE, --key FILE"
+                           : "");
     case 416:
         return nx_fail(err, NX_ERR_SERVER,
                        "no bytes at offset %" PRIu64
@@ -339,8 +353,13 @@ int nx_http_prepare(CURL *easy, const char *url, const struct nx_http_options *o
     request->err = (struct nx_error)NX_ERROR_INIT;
     request->curl_text[0] = 0;
     request->header_bytes = 0;
+    request->login = options->login;
     if (set_headers(easy, request, err) < 0)
         return -1;
+    if (nx_login_apply(options->login, easy, url, options->ca_file, &request->used, err) < 0) {
+        char name[512];
+        return nx_fail_while(err, "%s", nx_http_display_url(url, name));
+    }
     char range[64];
     snprintf(range, sizeof range, "%" PRIu64 "-%" PRIu64, request->offset,
              request->offset + request->length - 1);
@@ -423,10 +442,13 @@ int nx_http_judge(CURL *easy, CURLcode code, struct nx_http_request *request, st
     }
     if (code == CURLE_PARTIAL_FILE)
         request->fault = NX_HTTP_WRONG_LENGTH;
+    const char *remedy = nx_login_remedy(easy, code, &request->used);
+    if (code == CURLE_PEER_FAILED_VERIFICATION)
+        remedy = certificate_remedy(easy);
     if (code != CURLE_OK)
-        return nx_fail(err, classify_curl(code), "%s%s",
+        return nx_fail(err, remedy ? NX_ERR_SERVER : classify_curl(code), "%s%s",
                        request->curl_text[0] ? request->curl_text : curl_easy_strerror(code),
-                       code == CURLE_PEER_FAILED_VERIFICATION ? certificate_remedy(easy) : "");
+                       remedy ? remedy : "");
     if (judge_answer(request, err) < 0)
         return -1;
     uint64_t want = request->length;
@@ -487,15 +509,23 @@ int nx_http_get(const char *url, const struct nx_http_options *options,
     if (!easy)
         return nx_fail(err, NX_ERR_SYSTEM, "%s: curl cannot start", url);
     unsigned tries = options->tries ? options->tries : TRIES;
+    bool renewed = false;
     for (unsigned n = 1;; n++) {
         struct nx_error failure = NX_ERROR_INIT;
         if (nx_http_prepare(easy, url, options, request, err) < 0)
             return -1;
+        if (options->login)
+            curl_easy_setopt(easy, CURLOPT_MAX_RECV_SPEED_LARGE, (curl_off_t)options->login->rate);
         CURLcode code = curl_easy_perform(easy);
         if (nx_check_interrupt(err) < 0)
             return -1;
         if (nx_http_finish(easy, url, code, request, &failure) == 0)
             return 0;
+        if (request->status == 401 && !renewed &&
+            nx_login_renew(options->login, &request->used, NULL) == 0) {
+            renewed = true;
+            continue;
+        }
         if (failure.code != NX_ERR_NETWORK || n == tries) {
             if (err)
                 *err = failure;

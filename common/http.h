@@ -13,6 +13,7 @@
 
 #include "common/buffer.h"
 #include "common/error.h"
+#include "common/login.h"
 
 /* What the user may set for all requests (options of the programs). */
 struct nx_http_options {
@@ -21,6 +22,7 @@ struct nx_http_options {
     unsigned connect_timeout; /* seconds; 0: 15 */
     unsigned stall_timeout;   /* seconds without a byte; 0: 20 */
     unsigned tries;           /* of nx_http_get(), with back-off between them; 0: 4 */
+    struct nx_login *login;   /* who the user is, and by which proxy; NULL: nobody */
 };
 
 /* "vmnetx+http://h/x" -> "http://h/x"; http and https URLs pass; others are a USAGE error.
@@ -78,6 +80,9 @@ struct nx_http_request {
     char content_encoding[32];
     unsigned retry_after; /* seconds, 0 if not said */
     size_t header_bytes;  /* internal: bounded */
+    struct nx_login *login;   /* internal: the options' */
+    struct nx_login_use used; /* of login, by this request */
+    unsigned long schemes;    /* by which the server or proxy lets one log in, CURLAUTH_…, if it has refused */
     struct nx_error err;  /* what the callbacks found wrong */
     char curl_text[CURL_ERROR_SIZE];
     struct curl_slist *headers; /* owned */

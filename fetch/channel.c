@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/bearer.h"
 #include "common/clock.h"
 #include "common/plain.h"
 #include "fetch/mapmessage.h"
@@ -144,6 +145,8 @@ static const struct frame_rule {
     { NX_MSG_FAILED, sizeof(struct nx_error), sizeof(struct nx_error), check_failed },
     { NX_MSG_NO_STATE, 0, TEXT_MAX, check_text },
     { NX_MSG_MAP, 4, NX_MAP_MESSAGE_MAX, check_map },
+    { NX_MSG_TOKEN_WANTED, 0, 0, NULL },
+    { NX_MSG_TOKEN, 1, NX_TOKEN_MAX, NULL },
     { NX_MSG_GO, 1, 1, NULL },
     { NX_MSG_STARTED, 0, 0, NULL },
     { NX_MSG_QUIT, 0, 0, NULL },

@@ -16,6 +16,8 @@
  *     RESUMED   it goes on
  *     DONE      all that was asked for is in the cache
  *     FAILED    struct nx_error; the engine ends
+ *     TOKEN_WANTED  a server takes the token no more; TOKEN follows,      TOKEN   for the login
+ *               however long it takes
  */
 #ifndef NX_FETCH_CHANNEL_H
 #define NX_FETCH_CHANNEL_H
@@ -40,10 +42,12 @@ enum nx_message {
     NX_MSG_FAILED,
     NX_MSG_NO_STATE,
     NX_MSG_MAP,
+    NX_MSG_TOKEN_WANTED,
     NX_MSG_GO = 64,
     NX_MSG_STARTED,
     NX_MSG_QUIT,
     NX_MSG_ASK_MAP,
+    NX_MSG_TOKEN,
 };
 
 /* GO's one byte of payload. */

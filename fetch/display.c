@@ -45,7 +45,7 @@ static const char *window_of(const char *program)
 void nx_display_choose(const struct nx_options *options, const char *program,
                        struct nx_display *ret_display)
 {
-    bool elsewhere = options->vnc[0] || options->web;
+    bool elsewhere = options->vnc[0] || options->in_browser;
     if (options->display) {
         bool helper = strncmp(options->display, "spice-app", 9) == 0;
         bool none = strcmp(options->display, "none") == 0;
@@ -67,7 +67,7 @@ void nx_display_announce(const struct nx_options *options, const struct nx_displ
 {
     const char *way = display->window ? "" : ", without a window";
     if (display->window || options->serial.kind != NX_SERIAL_NULL || options->vnc[0] ||
-        options->web)
+        options->in_browser)
         nx_log(NX_LOG_NOTICE, "%s runs%s", name, way);
     else
         nx_log(NX_LOG_NOTICE, "%s runs%s; to see it: --serial stdio, or --web", name, way);

@@ -407,6 +407,17 @@ static void note_started(struct nx_report *report)
     pthread_mutex_unlock(&report->lock);
 }
 
+static void take_token(struct engine *engine, struct nx_buffer *payload)
+{
+    struct nx_login *login = engine->config->http.login;
+    struct nx_error err = NX_ERROR_INIT;
+    if (login && nx_login_set_token(login, payload->data, payload->len, &err) < 0)
+        nx_report_text(&engine->report, NX_MSG_NOTICE, "%s", err.msg);
+    explicit_bzero(payload->data, payload->len);
+    if (engine->transport)
+        nx_transport_go_on_with_token(engine->transport);
+}
+
 /* False: the engine is to end. */
 static bool handle_message(struct engine *engine)
 {
@@ -427,6 +438,9 @@ static bool handle_message(struct engine *engine)
     case NX_MSG_ASK_MAP:
         memcpy(&cells, payload.data, sizeof cells);
         send_map(engine, cells);
+        return true;
+    case NX_MSG_TOKEN:
+        take_token(engine, &payload);
         return true;
     default: /* QUIT, or the launcher has gone */
         return false;

@@ -42,6 +42,14 @@ static void set_up(const struct nx_options *options)
     nx_interrupt_install();
 }
 
+/* Before there is another process: who the user is, if a server is to be told. */
+static int settle(struct nx_options *options, struct nx_error *err)
+{
+    if (!options->location || options->offline)
+        return 0;
+    return nx_web_settle(&options->web, options->location, false, err);
+}
+
 static int run_verb(const struct nx_options *options, struct nx_error *err)
 {
     switch (options->verb) {
@@ -86,7 +94,7 @@ int main(int argc, char **argv)
     if (options.verb == NX_VERB_VERSION)
         return print("nxfetch " NX_VERSION "\n");
     set_up(&options);
-    if (run_verb(&options, &err) == 0)
+    if (settle(&options, &err) == 0 && run_verb(&options, &err) == 0)
         return 0;
     return failure(&err);
 }

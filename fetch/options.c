@@ -56,7 +56,6 @@ enum option_id {
     OPT_ALLOW_UNSIGNED,
     OPT_ALLOW_OLDER,
     OPT_NAME,
-    OPT_CA_CERT,
     OPT_INSECURE,
     OPT_CACHE_DIR,
     OPT_CACHE_SIZE,
@@ -101,7 +100,6 @@ static const struct entry {
     { "allow-unsigned", no_argument, OPT_ALLOW_UNSIGNED, IMAGES },
     { "allow-older", no_argument, OPT_ALLOW_OLDER, IMAGES },
     { "name", required_argument, OPT_NAME, ON(TRUST_ADD) },
-    { "ca-cert", required_argument, OPT_CA_CERT, NETWORK },
     { "insecure", no_argument, OPT_INSECURE, NETWORK },
     { "cache-dir", required_argument, OPT_CACHE_DIR, NETWORK | CACHE },
     { "cache-size", required_argument, OPT_CACHE_SIZE, NETWORK | CACHE },
@@ -117,6 +115,7 @@ static const struct entry {
     { "version", no_argument, 'V', ANY },
 };
 #define N_ENTRIES (sizeof table / sizeof *table)
+_Static_assert(N_ENTRIES <= 64, "what was given is a bit for each");
 
 static int parse_fd(const char *option, const char *text, int *ret_fd, struct nx_error *err)
 {
@@ -169,7 +168,7 @@ static int apply_screen(struct nx_options *options, int id, const char *arg, str
     case OPT_VNC:
         return nx_parse_vnc(arg, options->vnc, err);
     case OPT_WEB:
-        options->web = true;
+        options->in_browser = true;
         return nx_web_address_parse("web", arg, &options->web_address, err);
     case OPT_VNC_PASSWORD_FILE:
         options->vnc_password_file = arg;
@@ -273,11 +272,8 @@ static int apply_source(struct nx_options *options, int id, const char *arg, str
     case OPT_NAME:
         options->name = arg;
         return 0;
-    case OPT_CA_CERT:
-        options->http.ca_file = arg;
-        return 0;
     case OPT_INSECURE:
-        options->http.insecure = true;
+        options->web.http.insecure = true;
         return 0;
     case OPT_CACHE_DIR:
         return set_cache_dir(options, strdup(arg), err);
@@ -326,7 +322,8 @@ static int apply_output(struct nx_options *options, int id, const char *arg, str
 
 static int apply(struct nx_options *options, int id, const char *arg, struct nx_error *err)
 {
-    int ret = apply_machine(options, id, arg, err);
+    int ret = nx_web_is_option(id) ? nx_web_take(&options->web, id, arg, err)
+                                   : apply_machine(options, id, arg, err);
     if (ret > 0)
         ret = apply_screen(options, id, arg, err);
     if (ret > 0)
@@ -340,13 +337,14 @@ static int apply(struct nx_options *options, int id, const char *arg, struct nx_
 static int parse_options(int argc, char **argv, struct nx_options *options, uint64_t *ret_seen,
                          struct nx_error *err)
 {
-    struct option longs[N_ENTRIES + 1] = { 0 };
+    struct option longs[N_ENTRIES + 1] = { 0 }, all[NX_WEB_COUNT + N_ENTRIES + 1];
     for (size_t i = 0; i < N_ENTRIES; i++)
         longs[i] = (struct option){ table[i].name, table[i].has_arg, NULL, table[i].id };
+    nx_web_table(all, longs, N_ENTRIES + 1);
     opterr = 0;
     optind = 0; /* glibc: start anew, as a test may call this many times */
     int id;
-    while ((id = getopt_long(argc, argv, ":vqh", longs, NULL)) != -1) {
+    while ((id = getopt_long(argc, argv, ":vqh" NX_WEB_SHORT, all, NULL)) != -1) {
         if (id == ':')
             return nx_fail(err, NX_ERR_USAGE, "%s needs a value", argv[optind - 1]);
         if (id == '?' && optopt && optopt < 256)
@@ -482,10 +480,12 @@ static int check_fitting(const struct nx_options *options, uint64_t seen, struct
     for (size_t i = 0; i < N_ENTRIES; i++)
         if ((seen >> i & 1) && !(table[i].verbs >> options->verb & 1))
             return nx_fail(err, NX_ERR_USAGE, "--%s means nothing here", table[i].name);
+    if (options->web.seen && !(NETWORK >> options->verb & 1))
+        return nx_fail(err, NX_ERR_USAGE, "--%s means nothing here", options->web.seen);
     if (options->cold && options->no_cold)
         return nx_fail(err, NX_ERR_USAGE, "--cold and --no-cold exclude each other");
     if (options->fullscreen && (options->display ? strcmp(options->display, "none") == 0
-                                                 : options->vnc[0] || options->web))
+                                                 : options->vnc[0] || options->in_browser))
         return nx_fail(err, NX_ERR_USAGE, "--fullscreen needs a window");
     if (options->network && options->no_network)
         return nx_fail(err, NX_ERR_USAGE, "--network and --no-network exclude each other");
@@ -495,9 +495,9 @@ static int check_fitting(const struct nx_options *options, uint64_t seen, struct
     if (options->no_password && options->vnc_password_file)
         return nx_fail(err, NX_ERR_USAGE,
                        "--no-password and --vnc-password-file exclude each other");
-    if (options->no_browser && !options->web)
+    if (options->no_browser && !options->in_browser)
         return nx_fail(err, NX_ERR_USAGE, "--no-browser needs --web");
-    if (options->web && (options->watch || options->json))
+    if (options->in_browser && (options->watch || options->json))
         return nx_fail(err, NX_ERR_USAGE, "--web excludes --watch and --json");
     if (options->until_settled && !options->record_file)
         return nx_fail(err, NX_ERR_USAGE, "--until=settled needs --record");
@@ -521,6 +521,7 @@ int nx_options_parse(int argc, char **argv, struct nx_options *ret_options, stru
                                         .progress_fd = -1,
                                         .cache_limit = NX_CACHE_LIMIT_DEFAULT };
     uint64_t seen = 0;
+    nx_web_init(&ret_options->web);
     if (default_cache_dir(ret_options, err) < 0 ||
         parse_options(argc, argv, ret_options, &seen, err) < 0)
         return -1;
@@ -535,4 +536,5 @@ void nx_options_release(struct nx_options *options)
 {
     free(options->cache_dir);
     options->cache_dir = NULL;
+    nx_web_release(&options->web);
 }

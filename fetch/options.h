@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "common/error.h"
-#include "common/http.h"
+#include "common/weboptions.h"
 #include "fetch/accel.h"
 #include "fetch/trust.h"
 #include "fetch/values.h"
@@ -49,8 +49,8 @@ struct nx_options {
     const char *display;     /* QEMU's -display, or NULL */
     bool desktop;            /* started from one: ask and tell in windows */
     bool fullscreen;
-    char vnc[80];            /* QEMU's -vnc, or "" */
-    bool web;                /* in a browser (status: how far it has come), at: */
+    char vnc[80];    /* QEMU's -vnc, or "" */
+    bool in_browser; /* --web (status: how far it has come), at: */
     struct nx_web_address web_address;
     const char *vnc_password_file;
     bool no_password; /* of VNC */
@@ -79,8 +79,8 @@ struct nx_options {
     bool no_complete;
     const char *stats_file;
     struct nx_trust_policy trust;
-    struct nx_http_options http;
-    char *cache_dir; /* owned; NULL: no cache */
+    struct nx_web_options web; /* use its http, once that is settled */
+    char *cache_dir;           /* owned; NULL: no cache */
     uint64_t cache_limit;
 
     bool json;

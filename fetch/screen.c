@@ -185,15 +185,15 @@ int nx_screen_open(struct nx_screen *screen, const struct nx_options *options, c
                    struct nx_error *err)
 {
     screen->options = options;
-    if (!options->vnc[0] && !options->web)
+    if (!options->vnc[0] && !options->in_browser)
         return 0;
-    if (choose_password(screen, err) < 0 || (options->web && start_web(screen, name, err) < 0))
+    if (choose_password(screen, err) < 0 || (options->in_browser && start_web(screen, name, err) < 0))
         return -1;
     char any[32];
     snprintf(any, sizeof any, "127.0.0.1:0,to=%d", DISPLAYS);
     snprintf(screen->vnc, sizeof screen->vnc, "%s,power-control=on%s%s",
              options->vnc[0] ? options->vnc : any, screen->password[0] ? ",password=on" : "",
-             options->web ? ",websocket=127.0.0.1:0" : "");
+             options->in_browser ? ",websocket=127.0.0.1:0" : "");
     warn(screen);
     return 0;
 }

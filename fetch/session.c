@@ -227,6 +227,10 @@ static int take_message(struct nx_session *session, struct nx_error *err)
         session->waits = true;
         show_outage(session, "waiting for the network");
         return 0;
+    case NX_MSG_TOKEN_WANTED:
+        if (session->bearer.command)
+            nx_bearer_want(&session->bearer);
+        return 0;
     case NX_MSG_RESUMED:
         session->waits = false;
         show_outage(session, "the network answers again");
@@ -248,17 +252,48 @@ static int take_message(struct nx_session *session, struct nx_error *err)
     }
 }
 
+/* The user's command is slow, or fails: the engine waits, and so may the machine, but neither ends for that.  It is said
+ * once, and when it is over.
+ */
+static void make_token(struct nx_session *session)
+{
+    struct nx_bearer *bearer = &session->bearer;
+    struct nx_error err = NX_ERROR_INIT;
+    int ret = nx_bearer_step(bearer, &err);
+    if (ret == 0)
+        return;
+    if (ret < 0)
+        nx_log(session->no_token ? NX_LOG_INFO : NX_LOG_WARNING,
+               "%s; it is tried again, for the server takes the token no more", err.msg);
+    else if (session->no_token)
+        nx_log(NX_LOG_NOTICE, "--bearer-command has made a token again");
+    session->no_token = ret < 0;
+    if (ret > 0 && session->has_engine) /* an engine that has gone is found out elsewhere */
+        nx_channel_send(session->engine.channel, NX_MSG_TOKEN, bearer->output.data,
+                        bearer->output.len, NULL);
+    if (ret > 0)
+        nx_bearer_wipe(bearer);
+}
+
+/* How long poll() may wait, when the caller would wait so long. */
+static int until_token(const struct nx_session *session, int timeout_ms)
+{
+    int token_ms = nx_bearer_timeout(&session->bearer);
+    return token_ms >= 0 && (timeout_ms < 0 || token_ms < timeout_ms) ? token_ms : timeout_ms;
+}
+
 int nx_session_poll(struct nx_session *session, struct pollfd *extra, unsigned n_extra,
                     int timeout_ms, struct nx_error *err)
 {
-    struct pollfd fds[FIRST_EXTRA + NX_SESSION_POLL_MAX] = {
+    struct pollfd fds[FIRST_EXTRA + NX_SESSION_POLL_MAX + 1] = {
         { .fd = session->signal_fd, .events = POLLIN },
         { .fd = session->has_engine ? session->engine.channel : -1, .events = POLLIN },
     };
     nx_control_poll_fds(session->control, fds + 2);
     for (unsigned i = 0; i < n_extra; i++)
         fds[FIRST_EXTRA + i] = extra[i];
-    if (poll(fds, FIRST_EXTRA + n_extra, timeout_ms) < 0) {
+    fds[FIRST_EXTRA + n_extra] = nx_bearer_pollfd(&session->bearer);
+    if (poll(fds, FIRST_EXTRA + n_extra + 1, until_token(session, timeout_ms)) < 0) {
         if (errno != EINTR)
             return nx_fail_errno(err, "poll");
         for (unsigned i = 0; i < n_extra; i++)
@@ -271,6 +306,7 @@ int nx_session_poll(struct nx_session *session, struct pollfd *extra, unsigned n
     struct signalfd_siginfo info;
     if (fds[0].revents && read(session->signal_fd, &info, sizeof info) == sizeof info)
         return nx_fail(err, NX_ERR_CANCELLED, "interrupted");
+    make_token(session);
     return fds[1].revents ? take_message(session, err) : 0;
 }
 
@@ -346,7 +382,7 @@ static int start_engine(struct nx_session *session, struct nx_error *err)
         .urls = location->urls,
         .n_urls = location->n_urls,
         .pin = reference && reference->pinned ? &reference->manifest_digest : NULL,
-        .http = options->http,
+        .http = options->web.http,
         .cache_dir = options->cache_dir,
         .cache_limit = options->cache_limit,
         .offline = options->offline,
@@ -392,7 +428,7 @@ static bool becomes_reference(struct nx_session *session)
     session->has_engine = false;
     allow_signals(true);
     bool found = !session->options->offline &&
-                 nx_location_retry_as_reference(session->location, &session->options->http);
+                 nx_location_retry_as_reference(session->location, &session->options->web.http);
     allow_signals(false);
     return found;
 }
@@ -402,6 +438,7 @@ int nx_session_open(struct nx_session *session, const struct nx_options *options
 {
     session->options = options;
     session->use = use;
+    session->bearer.command = options->web.login.bearer.command;
     session->state = "connecting";
     nx_buffer_init(&session->payload, NX_CHANNEL_MAX);
     session->stats.first_byte = session->stats.manifest_verified = -1;
@@ -409,7 +446,7 @@ int nx_session_open(struct nx_session *session, const struct nx_options *options
     session->started_at = time(NULL);
     session->started_ms = nx_now_ms();
     nx_progress_start("connecting", 0);
-    if (nx_location_resolve(options->location, &options->http, options->offline, &session->location,
+    if (nx_location_resolve(options->location, &options->web.http, options->offline, &session->location,
                             err) < 0 ||
         open_signals(session, err) < 0)
         return -1;
@@ -522,6 +559,7 @@ void nx_session_close(struct nx_session *session)
     nx_location_free(session->location);
     free(session->export_dir);
     nx_buffer_release(&session->payload);
+    nx_bearer_release(&session->bearer);
     session->head = NULL;
     session->location = NULL;
     session->export_dir = NULL;

@@ -55,6 +55,8 @@ struct nx_session {
     struct nx_error no_state; /* why there is no device state; "" if there is one */
     bool draws_boot;          /* the progress line shows boot_have of boot_bytes */
     bool draws_have;          /* the progress line shows have_bytes of total_bytes */
+    struct nx_bearer bearer;  /* what makes the engine's next token */
+    bool no_token;            /* it has failed, and the user was told */
     struct nx_error held;     /* a notice that is not shown yet; "" if none */
     struct nx_buffer payload;
 
@@ -121,7 +123,7 @@ static inline void nx_auto_session(struct nx_session *session)
 #define NX_SESSION_INIT                                                                 \
     {                                                                                   \
         .signal_fd = -1, .state_fd = -1, .record_fd = -1, .instance = NX_INSTANCE_INIT, \
-        .mountpoint = NX_MOUNTPOINT_INIT                                                \
+        .mountpoint = NX_MOUNTPOINT_INIT, .bearer = NX_BEARER_INIT                      \
     }
 
 #endif

@@ -13,15 +13,18 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "fetch/ratelimit.h"
 
 #define CONNECTIONS_MAX  6    /* to one host, where HTTP/2 does not make it one */
 #define TRANSFERS_MAX    24   /* at once; HTTP/2 streams */
 #define UNURGENT_MAX     4    /* of them, those that nobody waits for: connections stay free */
 #define DEMAND_RETRY_MS  5000 /* at most, while a guest waits: it goes on soon after the network */
 #define DEMAND_STALL     5    /* s of silence in a demand's first try: bound_slowness() */
+#define LIMITED_STALL    30   /* s, with a limited rate */
 #define SLOW_SPEED       256  /* bytes/s: what is slower than that is silence, at first */
 #define READAHEAD_TRIES  1
 #define CURL_BUFFER_SIZE (128L << 10)
+#define RATE_BUFFER_SIZE (16L << 10) /* with a limit, which is kept in steps of this */
 #define REFUSED_MS \
     30000 /* so long a mirror without a volume is not asked for it: it may be copied there just now */
 #define HELD_MS \
@@ -51,6 +54,7 @@ struct nx_transport {
     CURLM *multi;              /* network thread, but for curl_multi_wakeup() */
     CURL *idle[TRANSFERS_MAX]; /* network thread */
     unsigned n_idle;
+    struct nx_ratelimit rate; /* network thread */
     pthread_t thread;
     bool running; /* the thread is to be joined: nx_transport_stop()'s caller */
 
@@ -62,6 +66,7 @@ struct nx_transport {
     uint64_t minimum;                           /* under lock */
     bool patient;                               /* under lock */
     bool stopping;                              /* under lock */
+    bool token_asked;                           /* under lock: the launcher makes a new one */
 };
 
 static struct remote *remote_of(const struct nx_transport *transport,
@@ -122,8 +127,15 @@ static struct nx_transfer *take_next(struct nx_transport *transport, int64_t *ne
                     *next_due = transfer->due;
                 continue;
             }
+            if (transfer->wants_token)
+                continue;
             if (!has_room(transport, transfer->priority))
                 break;
+            if (!nx_ratelimit_allows(&transport->rate, p == NX_PRIORITY_DEMAND, now)) {
+                if (now + HELD_MS < *next_due)
+                    *next_due = now + HELD_MS;
+                break;
+            }
             TAILQ_REMOVE(&transport->queues[p], transfer, link);
             TAILQ_INSERT_TAIL(&transport->active, transfer, link);
             transport->n_active[transfer->priority]++;
@@ -140,7 +152,8 @@ static CURL *take_handle(struct nx_transport *transport)
         return transport->idle[--transport->n_idle];
     CURL *easy = curl_easy_init();
     if (easy)
-        curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, CURL_BUFFER_SIZE);
+        curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
+                         transport->rate.limit ? RATE_BUFFER_SIZE : CURL_BUFFER_SIZE);
     return easy;
 }
 
@@ -156,17 +169,35 @@ static void failed(struct nx_transport *transport, struct nx_transfer *transfer,
                    const struct nx_error *err);
 
 /* Take no more of its answer for now, or go on; the server then waits, as curl reads no more. */
-static void hold(struct nx_transfer *transfer, bool held)
+static void hold(struct nx_transfer *transfer, bool held, bool throttled)
 {
     transfer->held = held;
-    curl_easy_pause(transfer->easy, held ? CURLPAUSE_RECV : CURLPAUSE_CONT);
+    transfer->throttled = throttled;
+    curl_easy_pause(transfer->easy, held || throttled ? CURLPAUSE_RECV : CURLPAUSE_CONT);
+}
+
+/* May it let more in, by the rate's limit?  What has come of it is counted.  Network thread. */
+static bool is_within_rate(struct nx_transport *transport, struct nx_transfer *transfer)
+{
+    const struct nx_http_request *http = &transfer->http;
+    uint64_t came = http->taken + http->body.len - http->kept;
+    if (!transport->rate.limit)
+        return true;
+    nx_ratelimit_spend(&transport->rate, came - transfer->counted);
+    transfer->counted = came;
+    pthread_mutex_lock(&transport->lock);
+    bool urgent = transfer->priority == NX_PRIORITY_DEMAND;
+    pthread_mutex_unlock(&transport->lock);
+    return nx_ratelimit_allows(&transport->rate, urgent, nx_now_ms());
 }
 
 static void tell_arrived(struct nx_http_request *http)
 {
     struct nx_transfer *transfer = http->opaque;
-    if (!transfer->arrived(transfer) && !transfer->held)
-        hold(transfer, true);
+    bool within = is_within_rate(transfer->transport, transfer);
+    bool more = !transfer->arrived || transfer->arrived(transfer);
+    if ((!more && !transfer->held) || (!within && !transfer->throttled))
+        hold(transfer, !more || transfer->held, !within);
 }
 
 /* While somebody waits, silence is borne less long at first: often just this connection is dead, and another one
@@ -182,6 +213,12 @@ static void bound_slowness(struct nx_transport *transport, const struct nx_trans
     pthread_mutex_lock(&transport->lock);
     bool background = transfer->priority == NX_PRIORITY_BACKGROUND;
     pthread_mutex_unlock(&transport->lock);
+    if (transport->rate.limit) { /* it is we who are slow: each may have to wait for all others */
+        long turns = (long)(TRANSFERS_MAX * RATE_BUFFER_SIZE / transport->rate.limit);
+        curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, LIMITED_STALL + turns);
+        return;
+    }
     if (background || round > 1)
         return;
     long limit = DEMAND_STALL << round;
@@ -205,10 +242,12 @@ static int start_with(struct nx_transport *transport, struct nx_transfer *transf
     http->may_be_short = transfer->may_be_short;
     http->if_range_etag = transfer->etag[0] ? transfer->etag : NULL;
     http->body.max = transfer->length;
-    http->arrived = transfer->arrived ? tell_arrived : NULL;
+    http->arrived = transfer->arrived || transport->rate.limit ? tell_arrived : NULL;
     http->opaque = transfer;
+    transfer->transport = transport;
     transfer->started = nx_now_ms();
-    transfer->held = false;
+    transfer->held = transfer->throttled = false;
+    transfer->counted = 0;
     if (http->kept == 0)
         transfer->first_mirror = transfer->mirror;
     if (nx_http_prepare(easy, remote->url, transport->options, http, err) < 0)
@@ -409,6 +448,46 @@ static bool etag_has_changed(struct nx_transport *transport, struct nx_transfer 
     return true;
 }
 
+/* ---- the token ------------------------------------------------------------- */
+
+/* A token has expired while we had it: put the transfer back until there is another one, which the launcher is asked for.
+ * False: a new one was refused, too, so it is about something else.
+ */
+static bool wait_for_token(struct nx_transport *transport, struct nx_transfer *transfer)
+{
+    const struct nx_http_request *http = &transfer->http;
+    struct nx_login *login = transport->options->login;
+    if (http->status != 401 || !http->used.token)
+        return false;
+    bool refused = transfer->renewed;
+    transfer->renewed = !refused;
+    pthread_mutex_lock(&transport->lock);
+    bool current = nx_login_is_current(login, &http->used);
+    bool asks = current && !transport->token_asked;
+    transport->token_asked = transport->token_asked || current;
+    transfer->wants_token = current && !refused;
+    pthread_mutex_unlock(&transport->lock);
+    if (asks)
+        nx_report_send(transport->report, NX_MSG_TOKEN_WANTED, NULL, 0);
+    if (refused && current)
+        return false;
+    deactivate(transport, transfer);
+    queue_again(transport, transfer, 0);
+    return true;
+}
+
+void nx_transport_go_on_with_token(struct nx_transport *transport)
+{
+    struct nx_transfer *transfer;
+    pthread_mutex_lock(&transport->lock);
+    transport->token_asked = false;
+    for (int p = 0; p < NX_PRIORITIES; p++)
+        TAILQ_FOREACH(transfer, &transport->queues[p], link)
+    transfer->wants_token = false;
+    pthread_mutex_unlock(&transport->lock);
+    curl_multi_wakeup(transport->multi);
+}
+
 /* The next of the files that an inactive transfer reaches over: what has come so far stays before it. */
 static void go_on(struct nx_transport *transport, struct nx_transfer *transfer)
 {
@@ -446,6 +525,7 @@ static void completed(struct nx_transport *transport, CURL *easy, CURLcode code)
     else
         explain(transport, transfer, &err);
     if (r == 0) {
+        transfer->renewed = false;
         learn_from(transport, transfer);
         deactivate(transport, transfer);
         if (has_all(transfer))
@@ -455,7 +535,7 @@ static void completed(struct nx_transport *transport, CURL *easy, CURLcode code)
     } else if (etag_has_changed(transport, transfer, &err)) {
         deactivate(transport, transfer);
         queue_again(transport, transfer, 0);
-    } else {
+    } else if (!wait_for_token(transport, transfer)) {
         failed(transport, transfer, &err);
     }
 }
@@ -523,20 +603,35 @@ static unsigned list_held(struct nx_transport *transport,
     unsigned n = 0;
     pthread_mutex_lock(&transport->lock);
     TAILQ_FOREACH(transfer, &transport->active, link)
-    if (transfer->held)
+    if (transfer->held || transfer->throttled)
         ret_transfers[n++] = transfer;
     pthread_mutex_unlock(&transport->lock);
     return n;
 }
 
-/* Let those go on whose bytes are wanted again. */
+static void release_one(struct nx_transport *transport, struct nx_transfer *transfer)
+{
+    bool held = transfer->held && !transfer->arrived(transfer);
+    bool throttled = transfer->throttled && !is_within_rate(transport, transfer);
+    if (held != transfer->held || throttled != transfer->throttled)
+        hold(transfer, held, throttled);
+}
+
+/* Let those go on whose bytes are wanted again, the most urgent first: they were put into the list one after the other. */
 static void release_held(struct nx_transport *transport)
 {
     struct nx_transfer *held[TRANSFERS_MAX];
     unsigned n = list_held(transport, held);
-    for (unsigned i = 0; i < n; i++)
-        if (held[i]->arrived(held[i]))
-            hold(held[i], false);
+    for (int p = 0; n > 0 && p < NX_PRIORITIES; p++) {
+        for (unsigned i = 0; i < n; i++) {
+            struct nx_transfer *transfer = held[i];
+            pthread_mutex_lock(&transport->lock);
+            bool its_turn = (int)transfer->priority == p;
+            pthread_mutex_unlock(&transport->lock);
+            if (its_turn)
+                release_one(transport, transfer);
+        }
+    }
 }
 
 static void *run(void *opaque)
@@ -565,7 +660,7 @@ static void *run(void *opaque)
 void nx_transport_submit(struct nx_transport *transport, struct nx_transfer *transfer)
 {
     transfer->failures = transfer->refusals = 0;
-    transfer->waits = false;
+    transfer->waits = transfer->wants_token = transfer->renewed = false;
     pthread_mutex_lock(&transport->lock);
     bool stopping = transport->stopping;
     transfer->file = place_of(transport, transfer).file;
@@ -718,6 +813,7 @@ int nx_transport_new(char *const *urls, unsigned n_urls, const struct nx_http_op
     transport->options = options;
     transport->report = report;
     transport->tries = tries;
+    nx_ratelimit_init(&transport->rate, options->login ? options->login->rate : 0, nx_now_ms());
     if (copy_urls(transport, urls, n_urls, err) < 0)
         return -1;
     transport->multi = curl_multi_init();

@@ -10,6 +10,9 @@
  * Of a package that is cut into volumes a range may reach over several files: these are asked for one after the other,
  * each from whichever mirror has it.
  *
+ * A token that a server takes no more is made anew by the launcher (channel.h): what was refused waits for that, and is asked
+ * for again.  A limit on the rate holds for all transfers together.
+ *
  * What arrived() has taken of a range is not asked for again: a second try goes on behind it, and what has
  * brought something counts as no failure before it.
  */
@@ -64,11 +67,16 @@ struct nx_transfer {
     /* The transport's own. */
     enum { NX_TRANSFER_IDLE, NX_TRANSFER_QUEUED, NX_TRANSFER_ACTIVE } state;
     TAILQ_ENTRY(nx_transfer) link;
-    unsigned file;         /* that is asked for: 0, or a volume */
+    unsigned file; /* that is asked for: 0, or a volume */
+    struct nx_transport *transport;
     CURL *easy;            /* while it is with curl */
     int64_t due;           /* ms: not before */
     int64_t started;       /* ms: when this try was; network thread */
     bool held;             /* arrived() wanted no more; network thread */
+    bool throttled;        /* the rate's limit lets no more in; network thread */
+    uint64_t counted;      /* bytes of this try that the rate's limit knows of; network thread */
+    bool wants_token;      /* it waits for another one than http.used has; under lock */
+    bool renewed;          /* it has waited for one, and was refused again; network thread */
     unsigned first_mirror; /* which has answered first: over volumes there may be several */
     unsigned failures;     /* that may pass */
     unsigned refusals;     /* mirrors that have refused in a row */
@@ -100,6 +108,9 @@ int nx_transfer_take(struct nx_transfer *transfer, size_t n, struct nx_buffer *r
  */
 void nx_transport_promote(struct nx_transport *transport, struct nx_transfer *transfer,
                           enum nx_priority priority);
+
+/* The login has another token: what has waited for one is asked for again. */
+void nx_transport_go_on_with_token(struct nx_transport *transport);
 
 /* From now on what somebody waits for never fails. */
 void nx_transport_set_patient(struct nx_transport *transport);

@@ -228,7 +228,7 @@ static int admit(struct run *run, struct nx_error *err)
         return -1;
     if (run->options->screenshot_file && !nx_machine_has_screen(run->machine))
         return nx_fail(err, NX_ERR_USAGE, "--screenshot: the machine has no screen");
-    if (run->options->web && !nx_machine_has_screen(run->machine))
+    if (run->options->in_browser && !nx_machine_has_screen(run->machine))
         return nx_fail(err, NX_ERR_USAGE,
                        "--web: the machine has no screen; its serial port is --serial=stdio");
     run->program = nx_cmdline_program(run->machine);

@@ -221,7 +221,7 @@ int nx_verb_status(const struct nx_options *options, struct nx_error *err)
 {
     NX_AUTO_PEERS struct nx_peers peers = { 0 };
     const struct nx_peer *chosen = NULL;
-    if (options->web)
+    if (options->in_browser)
         return nx_statuspage_serve(&options->web_address, options->machine, err);
     if (nx_peers_list(&peers, err) < 0)
         return -1;

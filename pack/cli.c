@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pack/cli.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -81,6 +82,25 @@ bool nx_cli_option(int c, int *ret_status)
         *ret_status = try_help();
         return true;
     }
+}
+
+#define WEB_OTHERS_MAX 32 /* options that a verb has itself */
+
+int nx_cli_web_option(int argc, char **argv, const char *shorts, const struct option *longs,
+                      size_t n, struct nx_web_options *web, int *ret_status)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    struct option all[NX_WEB_COUNT + WEB_OTHERS_MAX];
+    assert(n <= WEB_OTHERS_MAX);
+    nx_web_table(all, longs, n);
+    int c;
+    while ((c = getopt_long(argc, argv, shorts, all, NULL)) != -1 && nx_web_is_option(c)) {
+        if (nx_web_take(web, c, optarg, &err) < 0) {
+            *ret_status = nx_cli_fail(&err);
+            return 0;
+        }
+    }
+    return c;
 }
 
 int nx_cli_count(int argc, int min, int max, const char *operands, struct nx_error *err)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/error.h"
+#include "common/weboptions.h"
 #include "formats/key.h"
 
 /* First thing in main: the program's name, its help, signals. */
@@ -31,6 +32,12 @@ enum {
  * end with *ret_status: after help, version, or a mistake, which was told.
  */
 bool nx_cli_option(int c, int *ret_status);
+
+/* getopt's next option for programs that also read from the web: those of weboptions.h go to web.  The value of one of
+ * longs, which has n entries with its end; or -1 behind the last; or 0 if *ret_status is what the program is to end with.
+ */
+int nx_cli_web_option(int argc, char **argv, const char *shorts, const struct option *longs,
+                      size_t n, struct nx_web_options *web, int *ret_status);
 
 /* Tell the mistake or the failure; the exit status. */
 int nx_cli_fail(const struct nx_error *err);

@@ -19,8 +19,7 @@
 NX_EMBED(help_text, "pack/nxref.help");
 
 enum {
-    OPT_CA_CERT = 256,
-    OPT_HTML,
+    OPT_HTML = 256,
     OPT_BASE,
     OPT_TITLE,
     OPT_INSTALL_FROM,
@@ -28,13 +27,13 @@ enum {
 
 static const struct option long_options[] = {
     { "key", required_argument, NULL, 'k' },
-    { "ca-cert", required_argument, NULL, OPT_CA_CERT },
     { "html", required_argument, NULL, OPT_HTML },
     { "base", required_argument, NULL, OPT_BASE },
     { "title", required_argument, NULL, OPT_TITLE },
     { "install-from", required_argument, NULL, OPT_INSTALL_FROM },
     NX_CLI_LONG,
 };
+#define N_OPTIONS (sizeof long_options / sizeof *long_options)
 
 /* Pin what the first URL has; a mirror must have the same. */
 static int pin(struct nx_reference *reference, struct nx_head *head, const char *url,
@@ -110,7 +109,7 @@ static int write_reference(const struct nx_reference *reference, const char *pat
 
 struct arguments {
     const char *key_path;
-    struct nx_http_options http;
+    struct nx_web_options *web;
     const char *html; /* write a page there; NULL: write a reference */
     const char *base;
     const char *title;
@@ -128,7 +127,7 @@ static int make_reference(const struct arguments *args, const struct nx_key *key
     NX_AUTO_REFERENCE struct nx_reference *reference = calloc(1, sizeof *reference);
     if (!reference)
         return nx_fail_errno(err, "%s", path);
-    if (fill(reference, operands, n - 1, key, &args->http, err) < 0)
+    if (fill(reference, operands, n - 1, key, &args->web->http, err) < 0)
         return -1;
     return write_reference(reference, path, err);
 }
@@ -141,7 +140,7 @@ static int read_offers(const struct arguments *args, const struct nx_key *key, c
     NX_AUTO_FREE char *base = NULL;
     if (args->base && nx_offer_url(args->base, &base, err) < 0)
         return nx_fail_while(err, "--base");
-    const struct nx_offer_options options = { .key = key, .base = base, .http = args->http };
+    const struct nx_offer_options options = { .key = key, .base = base, .http = args->web->http };
     for (int i = 0; i < n; i++)
         if (nx_offer_read(names[i], &options, &offers[i], err) < 0)
             return -1;
@@ -183,9 +182,6 @@ static void take_option(struct arguments *args, int c)
     case 'k':
         args->key_path = optarg;
         break;
-    case OPT_CA_CERT:
-        args->http.ca_file = optarg;
-        break;
     case OPT_HTML:
         args->html = optarg;
         break;
@@ -213,6 +209,8 @@ static int check_count(const struct arguments *args, int argc, struct nx_error *
 static int run(const struct arguments *args, char **operands, int n, struct nx_error *err)
 {
     NX_AUTO_KEY struct nx_key *key = NULL;
+    if (nx_web_settle(args->web, operands[0], true, err) < 0)
+        return -1;
     if (args->key_path && nx_cli_read_key(args->key_path, false, &key, err) < 0)
         return -1;
     return args->html ? make_page(args, key, operands, n, err)
@@ -222,12 +220,15 @@ static int run(const struct arguments *args, char **operands, int n, struct nx_e
 static int reference_main(int argc, char **argv)
 {
     struct nx_error err = NX_ERROR_INIT;
-    struct arguments args = { 0 };
+    NX_AUTO_WEB struct nx_web_options web;
+    struct arguments args = { .web = &web };
     int status;
-    for (int c; (c = getopt_long(argc, argv, "k:" NX_CLI_SHORT, long_options, NULL)) != -1;) {
-        if (c == 'k' || (c >= OPT_CA_CERT && c <= OPT_INSTALL_FROM))
+    nx_web_init(&web);
+    for (int c; (c = nx_cli_web_option(argc, argv, "k:" NX_WEB_SHORT NX_CLI_SHORT, long_options,
+                                       N_OPTIONS, &web, &status)) != -1;) {
+        if (c == 'k' || (c >= OPT_HTML && c <= OPT_INSTALL_FROM))
             take_option(&args, c);
-        else if (nx_cli_option(c, &status))
+        else if (c == 0 || nx_cli_option(c, &status))
             return status;
     }
     if (check_count(&args, argc, &err) < 0 || run(&args, argv + optind, argc - optind, &err) < 0)

@@ -1,44 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "pack/passphrase.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <termios.h>
-#include <unistd.h>
 
-#include "common/cleanup.h"
-
-/* Read a line, without its newline; -1 if there is none or it is too long. */
-static int read_line(int tty, char *buf, size_t size)
-{
-    size_t len = 0;
-    for (;;) {
-        char c;
-        if (read(tty, &c, 1) != 1) /* the end, or Ctrl-C (EINTR) */
-            return -1;
-        if (c == '\n')
-            return (int)len;
-        if (len == size)
-            return -1;
-        buf[len++] = c;
-    }
-}
+#include "common/ask.h"
 
 static int ask(const char *question, const char *path, char *buf, size_t size)
 {
-    NX_AUTO_FD int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-    struct termios shown;
-    if (tty < 0 || tcgetattr(tty, &shown) < 0)
-        return -1;
-    struct termios hidden = shown;
-    hidden.c_lflag &= ~(tcflag_t)ECHO;
-    tcsetattr(tty, TCSAFLUSH, &hidden);
-    dprintf(tty, "%s %s: ", question, path);
-    int len = read_line(tty, buf, size);
-    tcsetattr(tty, TCSAFLUSH, &shown);
-    dprintf(tty, "\n");
-    return len;
+    char text[1024];
+    snprintf(text, sizeof text, "%s %s", question, path);
+    return nx_ask_secret(text, buf, size);
 }
 
 int nx_ask_passphrase(char *buf, size_t size, const char *path, void *opaque)

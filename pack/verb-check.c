@@ -18,18 +18,17 @@
 
 enum {
     OPT_JSON = 256,
-    OPT_CA_CERT,
     OPT_ADDRESS,
     OPT_TIMEOUT,
 };
 
 static const struct option long_options[] = {
     { "json", no_argument, NULL, OPT_JSON },
-    { "ca-cert", required_argument, NULL, OPT_CA_CERT },
     { "address", required_argument, NULL, OPT_ADDRESS },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     NX_CLI_LONG,
 };
+#define N_OPTIONS (sizeof long_options / sizeof *long_options)
 
 /* ---- for people ---- */
 
@@ -189,9 +188,6 @@ static int take_option(struct nx_webcheck_options *options, bool *json, int c, c
     case OPT_JSON:
         *json = true;
         return 0;
-    case OPT_CA_CERT:
-        options->http.ca_file = text;
-        return 0;
     case OPT_ADDRESS:
         return add_address(options, text, err);
     default:
@@ -220,12 +216,15 @@ static int report(const char *url, const struct nx_webcheck_options *options, bo
     return nx_flush_stdout(err);
 }
 
-static int check_location(const char *location, const struct nx_webcheck_options *options,
-                          bool json, bool *ret_good, struct nx_error *err)
+static int check_location(const char *location, struct nx_web_options *web,
+                          struct nx_webcheck_options *options, bool json, bool *ret_good,
+                          struct nx_error *err)
 {
     NX_AUTO_FREE char *url = NULL;
-    if (nx_http_normalize_url(location, &url, err) < 0)
+    if (nx_http_normalize_url(location, &url, err) < 0 ||
+        nx_web_settle(web, url, true, err) < 0)
         return -1;
+    options->http = web->http;
     return report(url, options, json, ret_good, err);
 }
 
@@ -233,18 +232,21 @@ int nx_verb_check(int argc, char **argv)
 {
     struct nx_error err = NX_ERROR_INIT;
     struct nx_webcheck_options options = { 0 };
+    NX_AUTO_WEB struct nx_web_options web;
     bool json = false, good = false;
     int status;
-    for (int c; (c = getopt_long(argc, argv, NX_CLI_SHORT, long_options, NULL)) != -1;) {
+    nx_web_init(&web);
+    for (int c; (c = nx_cli_web_option(argc, argv, NX_WEB_SHORT NX_CLI_SHORT, long_options,
+                                       N_OPTIONS, &web, &status)) != -1;) {
         if (c >= OPT_JSON && c <= OPT_TIMEOUT) {
             if (take_option(&options, &json, c, optarg, &err) < 0)
                 return nx_cli_fail(&err);
-        } else if (nx_cli_option(c, &status)) {
+        } else if (c == 0 || nx_cli_option(c, &status)) {
             return status;
         }
     }
     if (nx_cli_count(argc, 1, 1, "URL", &err) < 0 ||
-        check_location(argv[optind], &options, json, &good, &err) < 0)
+        check_location(argv[optind], &web, &options, json, &good, &err) < 0)
         return nx_cli_fail(&err);
     return good ? 0 : 1;
 }

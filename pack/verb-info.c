@@ -17,14 +17,13 @@
 
 enum {
     OPT_JSON = 256,
-    OPT_CA_CERT,
 };
 
 static const struct option long_options[] = {
     { "json", no_argument, NULL, OPT_JSON },
-    { "ca-cert", required_argument, NULL, OPT_CA_CERT },
     NX_CLI_LONG,
 };
+#define N_OPTIONS (sizeof long_options / sizeof *long_options)
 
 struct info {
     struct nx_head *head;
@@ -33,20 +32,20 @@ struct info {
     uint64_t size;  /* of all of it; without what is behind its chunks, if it is cut */
 };
 
-static int read_remote(const char *location, const char *ca_cert, struct info *info,
+static int read_remote(const char *location, struct nx_web_options *web, struct info *info,
                        struct nx_error *err)
 {
-    struct nx_http_options options = { .ca_file = ca_cert };
     NX_AUTO_FREE char *url = NULL;
-    if (nx_http_normalize_url(location, &url, err) < 0)
+    if (nx_http_normalize_url(location, &url, err) < 0 ||
+        nx_web_settle(web, url, true, err) < 0)
         return -1;
-    return nx_remote_head(url, &options, &info->head, &info->first, err);
+    return nx_remote_head(url, &web->http, &info->head, &info->first, err);
 }
 
-static int read_info(const char *location, const char *ca_cert, struct info *info,
+static int read_info(const char *location, struct nx_web_options *web, struct info *info,
                      struct nx_error *err)
 {
-    int ret = nx_http_is_url(location) ? read_remote(location, ca_cert, info, err)
+    int ret = nx_http_is_url(location) ? read_remote(location, web, info, err)
                                        : nx_local_head(location, &info->head, &info->first, err);
     if (ret < 0)
         return -1;
@@ -190,10 +189,10 @@ static int print_json(const struct info *info, struct nx_error *err)
     return 0;
 }
 
-static int show(const char *location, const char *ca_cert, bool json, struct nx_error *err)
+static int show(const char *location, struct nx_web_options *web, bool json, struct nx_error *err)
 {
     struct info info = { 0 };
-    int ret = read_info(location, ca_cert, &info, err);
+    int ret = read_info(location, web, &info, err);
     if (ret == 0 && json)
         ret = print_json(&info, err);
     else if (ret == 0)
@@ -206,19 +205,19 @@ static int show(const char *location, const char *ca_cert, bool json, struct nx_
 int nx_verb_info(int argc, char **argv)
 {
     struct nx_error err = NX_ERROR_INIT;
-    const char *ca_cert = NULL;
+    NX_AUTO_WEB struct nx_web_options web;
     bool json = false;
     int status;
-    for (int c; (c = getopt_long(argc, argv, NX_CLI_SHORT, long_options, NULL)) != -1;) {
+    nx_web_init(&web);
+    for (int c; (c = nx_cli_web_option(argc, argv, NX_WEB_SHORT NX_CLI_SHORT, long_options,
+                                       N_OPTIONS, &web, &status)) != -1;) {
         if (c == OPT_JSON)
             json = true;
-        else if (c == OPT_CA_CERT)
-            ca_cert = optarg;
-        else if (nx_cli_option(c, &status))
+        else if (c == 0 || nx_cli_option(c, &status))
             return status;
     }
     if (nx_cli_count(argc, 1, 1, "PACKAGE or URL", &err) < 0 ||
-        show(argv[optind], ca_cert, json, &err) < 0)
+        show(argv[optind], &web, json, &err) < 0)
         return nx_cli_fail(&err);
     return 0;
 }

@@ -119,7 +119,8 @@ static int ask_first(struct nx_webcheck_state *s, const struct nx_question *ques
 {
     if (nx_webcheck_ask(s, s->url, question, ret_reply, err) < 0)
         return -1;
-    if (!ret_reply->bad_certificate || nx_http_has_user(s->url))
+    if (!ret_reply->bad_certificate || nx_http_has_user(s->url) ||
+        nx_login_has_secrets(s->prober.options.login))
         return 0;
     found_refusal(s, ret_reply);
     nx_reply_release(ret_reply);
