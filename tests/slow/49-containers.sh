@@ -14,7 +14,9 @@ if [ $# = 0 ]; then
     . tests/lib/clean-debian.sh
     command -v podman >/dev/null || { echo 'podman is not installed'; exit 77; }
     clean_debian || { echo 'FAILED: no clean Debian could be made'; exit 1; }
-    trap 'exit 130' INT TERM HUP # and at an exit $work goes
+    child=''
+    trap '[ -z "$child" ] || { kill "$child"; wait "$child"; } 2>/dev/null; rm -rf "$work"' EXIT
+    trap 'exit 130' INT TERM HUP
     chmod 755 "$work"
     package tiny || exit 1
     mkdir "$work/www" "$work/tree"
@@ -23,8 +25,10 @@ if [ $# = 0 ]; then
     # The sources alone; a checkout's build folder would stay out by .containerignore.
     git ls-files -z | tar -c --null -T - | tar -x -C "$work/tree"
     mkdir "$work/tree/build" && echo 'not a source' >"$work/tree/build/big"
-    unshare --mount --pid --fork --kill-child --propagation private bash "$0" build "$work"
-    status=$?
+    unshare --mount --pid --fork --kill-child --propagation private bash "$0" build "$work" &
+    child=$! status=0
+    wait $child || status=$?
+    child=''
     left=$(grep -F " $work/" /proc/self/mounts)
     [ -z "$left" ] || { echo "FAILED: mounts are left: $left"; status=1; }
     exit $status

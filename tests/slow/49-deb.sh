@@ -3,7 +3,7 @@
 # The Debian packages: built twice, elsewhere and otherwise, they are the same bytes; lintian finds nothing; on a clean Debian 12
 # each installs alone, and all of them together pack, serve and boot a machine for an ordinary user; purged they leave nothing.
 # 6 minutes, 3 of them two builds.
-#   49-deb.sh                     the test
+#   49-deb.sh                     the test; DEBS=build/deb: of the packages that are there, without building any
 #   49-deb.sh inside PART WORK    a part of it, called by itself where mounts and processes are its own
 set -u
 if [ "${1:-}" != inside ]; then
@@ -13,31 +13,37 @@ if [ "${1:-}" != inside ]; then
     . tests/lib/clean-debian.sh
     command -v lintian >/dev/null || { echo 'lintian is not installed'; exit 77; }
     clean_debian || { echo 'FAILED: no clean Debian could be made'; exit 1; }
-    trap 'exit 130' INT TERM HUP # and at an exit $work goes
+    child=''
+    trap '[ -z "$child" ] || { kill "$child"; wait "$child"; } 2>/dev/null; rm -rf "$work"' EXIT
+    trap 'exit 130' INT TERM HUP
     chmod 755 "$work"
     unset LC_ALL LANG SOURCE_DATE_EPOCH
 
     # ---- built twice ---------------------------------------------------------
 
-    bash debian/make-deb.sh "$work/deb" || { echo 'FAILED: make deb'; exit 1; }
-    # Anew from what the source package holds, which has no git; in another folder, time zone, language and umask.
-    (
-        umask 077
-        mkdir -p "$work/elsewhere/deep" && cd "$work/elsewhere" || exit 1
-        dpkg-source -q --no-check -x "$work"/deb/nxpk_*.dsc tree || exit 1
-        find tree -exec touch -h -d '2001-02-03 04:05:06 UTC' {} + # as any checkout has times of its own
-        touch -d '2 days' tree/README.md
-        env -i PATH="$PATH" HOME="$work/elsewhere" TZ=Pacific/Kiritimati LC_ALL=C.UTF-8 LANGUAGE=de USER=somebody DEB_WORK="$work/elsewhere/deep" \
-            DEB_BUILD_OPTIONS='nocheck noautodbgsym parallel=1' bash tree/debian/make-deb.sh "$work/again"
-    ) || fail 'make deb in an unpacked source package'
-    for file in "$work"/deb/*.deb "$work"/deb/*.dsc "$work"/deb/*.tar.xz; do
-        ok "twice the same: ${file##*/}" cmp "$file" "$work/again/${file##*/}"
-    done
+    if [ -n "${DEBS:-}" ]; then
+        cp -r "$DEBS" "$work/deb" || exit 1
+    else
+        bash debian/make-deb.sh "$work/deb" || { echo 'FAILED: make deb'; exit 1; }
+        # Anew from what the source package holds, which has no git; in another folder, time zone, language and umask.
+        (
+            umask 077
+            mkdir -p "$work/elsewhere/deep" && cd "$work/elsewhere" || exit 1
+            dpkg-source -q --no-check -x "$work"/deb/nxpk_*.dsc tree || exit 1
+            find tree -exec touch -h -d '2001-02-03 04:05:06 UTC' {} + # as any checkout has times of its own
+            touch -d '2 days' tree/README.md
+            env -i PATH="$PATH" HOME="$work/elsewhere" TZ=Pacific/Kiritimati LC_ALL=C.UTF-8 LANGUAGE=de USER=somebody DEB_WORK="$work/elsewhere/deep" \
+                DEB_BUILD_OPTIONS='nocheck noautodbgsym parallel=1' bash tree/debian/make-deb.sh "$work/again"
+        ) || fail 'make deb in an unpacked source package'
+        for file in "$work"/deb/*.deb "$work"/deb/*.dsc "$work"/deb/*.tar.xz; do
+            ok "twice the same: ${file##*/}" cmp "$file" "$work/again/${file##*/}"
+        done
+    fi
     is 'the packages' 'nxfetch nxpack nxpk-doc nxserve' "$(ls "$work"/deb/*.deb | sed 's,.*/,,; s/_.*//' | xargs)"
     is 'what lintian says' '' "$(lintian --allow-root -I --pedantic "$work"/deb/*.changes 2>&1)"
     # Every hardening flag of Debian's has reached the compiler and the linker.
     flags() { grep -E "^gcc .* -c -o build/debian/fetch/vm.o |^gcc .* -o build/debian/nxfetch " "$work/deb/log"; }
-    for flag in -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Wformat-security -ffile-prefix-map; do
+    for flag in -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Werror=format-security -ffile-prefix-map; do
         is "compiled with $flag" 1 "$(flags | grep -- ' -c ' | grep -c -- "$flag")"
     done
     for flag in -z,relro -z,now -pie; do is "linked with $flag" 1 "$(flags | grep -v -- ' -c ' | grep -c -- "$flag")"; done
@@ -51,14 +57,21 @@ if [ "${1:-}" != inside ]; then
     cp debian/tests/boots "$work/given/"
     sed -i "s|'[^']*/disk.raw'|'/given/disk.raw'|" "$work/given/domain.xml"
     tar -x -f "$CLEAN_DEBIAN" -C "$work/base" || exit 1
-    # $1: a part.  Its processes and mounts end with it, however it ends.
+    # $1: a part.  Its processes and mounts end with it, however it ends; in the background, so that a signal ends it at once.
     part() {
+        checks=$((checks + 1))
         mkdir -p "$work/$1/root" "$work/$1/over" "$work/$1/over-work"
-        unshare --mount --pid --fork --kill-child --propagation private bash "$0" inside "$1" "$work" "$PWD/build/clean-debian/archives"
+        unshare --mount --pid --fork --kill-child --propagation private bash "$0" inside "$1" "$work" "$PWD/build/clean-debian/archives" \
+            >"$work/$1/said" 2>&1 &
+        child=$!
+        wait $child || { fail "on a clean Debian: $1" "$(tail -n 30 "$work/$1/said")"; child=''; return 1; }
+        child=''
+        rm -rf "${work:?}/$1/over"
     }
     part base || exit 1 # the list of Debian's packages
     for one in nxpack nxfetch nxserve nxpk-doc together; do
-        ok "on a clean Debian: $one" part $one
+        start=$SECONDS
+        part $one && echo "$one: $((SECONDS - start)) s"
     done
     is 'mounts that are left' '' "$(grep -F " $work/" /proc/self/mounts)"
     finish
@@ -91,8 +104,8 @@ printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" && chmod 755 "$root
 in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
 get() { in_root apt-get -q -y -o Binary::apt-get::APT::Keep-Downloaded-Packages=true "$@" >>"$work/$part/apt.log" 2>&1 || { tail -n 20 "$work/$part/apt.log"; return 1; }; }
 die() { echo "$*"; exit 1; }
-# What there is of ours, anywhere.
-of_ours() { (cd "$root" && find . -xdev \( -path ./deb -o -path ./given -o -path ./var/cache/apt -o -path ./proc \) -prune -o \( -iname '*nxpk*' -o -name '*nxpack*' -o -name '*nxref*' -o -name '*nxfetch*' -o -name '*nxserve*' \) -print | sort); }
+# What there is of ours, anywhere but in the pages that man has kept.
+of_ours() { (cd "$root" && find . -xdev \( -path ./deb -o -path ./given -o -path ./var/cache/apt -o -path ./var/cache/man -o -path ./proc \) -prune -o \( -iname '*nxpk*' -o -name '*nxpack*' -o -name '*nxref*' -o -name '*nxfetch*' -o -name '*nxserve*' \) -print | sort); }
 [ -z "$(of_ours)" ] || die "a clean Debian has $(of_ours)"
 [ "$part" != base ] || { get update; exit 0; }
 deb_of() { (cd "$work" && ls deb/${1}_*.deb | sed 's,^,/,'); }
@@ -116,6 +129,7 @@ if [ "$part" != together ]; then
         in_root nxpack keygen -q /root/a.pem >/dev/null
         in_root nxpack -q --no-memory -k /root/a.pem /given/domain.xml /root/tiny.nxpk
         in_root nxpack verify -k /root/a.pub.pem /root/tiny.nxpk >/dev/null
+        rm "$root/root/tiny.nxpk"
         in_root nxpack list >"$work/$part/said" 2>&1 && die 'nxpack list without libvirt'
         grep -q 'Debian.s package libvirt0' "$work/$part/said" || die "nxpack list: $(cat "$work/$part/said")"
         ;;
