@@ -57,7 +57,9 @@ ifneq ($(SANITIZE),)
 else
   NX_CPPFLAGS += $(if $(filter -O%,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 endif
-PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+# Without what only tests need, the programs can be built all the same.
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null || \
+                pkg-config --cflags $(sort $(foreach m,$(MODULES),$($(m)_PKGS))) 2>/dev/null)
 PKG_LIBS    = $(shell pkg-config --libs $(sort $(foreach m,$(1),$($(m)_PKGS)))) $(foreach m,$(1),$($(m)_LIBS))
 
 # Everything is built anew when the flags change.
@@ -228,6 +230,12 @@ uninstall:
 	rm -f $(DESKTOP_ALL:%=$(DESTDIR)%)
 	$(update-desktop)
 
+# ---- Debian packages, in build/deb (debian/) ----------------------------------
+
+.PHONY: deb
+deb:
+	@bash debian/make-deb.sh build/deb
+
 clean:
 	rm -rf build/gcc* build/clang* build/cc* build/analyze
 
@@ -237,6 +245,7 @@ help:
 	@echo 'make check       install what is needed, build, and run the tests (T=NAME for some of them)'
 	@echo 'make check-all   the same with the tests that need many minutes; check-minutes: those that need few'
 	@echo 'make install     into PREFIX (/usr/local), below DESTDIR; make uninstall removes it'
+	@echo 'make deb         install what is needed, and build Debian packages into build/deb'
 	@echo 'make check-sanitizers  build the unit tests with ASan, UBSan and TSan, and run them (T=NAME)'
 	@echo 'make bench       measure against peers, up to 40 minutes (T=NAME for one; QUICK=1: 5 minutes)'
 	@echo 'make fuzz        fuzz the parsers for a few seconds each (T=NAME, SECONDS=N); make fuzz-corpus keeps what it found new'

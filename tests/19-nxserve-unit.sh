@@ -117,7 +117,7 @@ for listen in 127.0.0.1 ::1; do
         "$(curl -sS "http://127.0.0.1:$metrics/metrics" | sed -n 's/^nxserve_connections_limit //p')"
     is 'the log' nobody "$(stat -c %U "$logs/access.log")"
     ok 'has the requests' grep -q 'GET /big.nxpk HTTP/1.1" 200 134217728' "$logs/access.log"
-    sed "s,/var/log/nxserve,$logs,; s,systemctl reload nxserve,kill -HUP $SERVER_PID," "$work/usr/share/nxpk/nxserve.logrotate" >"$work/logrotate.conf"
+    sed "s,/var/log/nxserve,$logs,; s,systemctl try-reload-or-restart nxserve,kill -HUP $SERVER_PID," "$work/usr/share/nxpk/nxserve.logrotate" >"$work/logrotate.conf"
     if command -v logrotate >/dev/null; then
         ok 'logrotate' logrotate --force --state "$work/logrotate.state" "$work/logrotate.conf"
         wait_for 10 "$SERVER_PID" test -e "$logs/access.log" || fail 'no new log after logrotate' "$(ls "$logs")"
