@@ -45,7 +45,7 @@ struct nx_options {
     const char *display;     /* QEMU's -display, or NULL */
     bool desktop;            /* started from one: ask and tell in windows */
     bool fullscreen;
-    char vnc[80];            /* QEMU's -vnc, or "" */
+    char vnc[80]; /* QEMU's -vnc, or "" */
     enum nx_accel accel;
     bool keep_mac; /* its network cards keep their addresses when it boots */
     bool network;  /* even for a signer whom the user has trusted without */

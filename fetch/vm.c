@@ -227,6 +227,8 @@ static void handle_event(struct nx_vm *vm, const struct nx_qmp_message *event)
                     NULL); /* if it is gone already, so much the better */
     } else if (strcmp(event->name, "RESET") == 0) {
         nx_log(NX_LOG_INFO, "the machine starts anew");
+    } else if (strcmp(event->name, "POWERDOWN") == 0) {
+        nx_log(NX_LOG_INFO, "the machine is asked to switch itself off");
     } else if (strcmp(event->name, "GUEST_PANICKED") == 0) {
         nx_log(NX_LOG_WARNING, "the guest's kernel has panicked");
     } else if (strcmp(event->name, "BLOCK_IO_ERROR") == 0) {

@@ -11,6 +11,14 @@ drawing_disk() {
     printf '\x55\xaa' | dd of="$1" bs=1 seek=510 conv=notrunc status=none
 }
 
+# button_disk FILE: the same, and it switches itself off when its power button is pressed: ACPI's, as QEMU's PIIX4 has it.
+button_disk() {
+    drawing_disk "$1"
+    # mov dx,602h  mov ax,100h out mov dx,600h sti; hlt in test ah,1   jz mov dx,604h mov ax,2000h out hlt jmp -3
+    printf '\xba\x02\x06\xb8\x00\x01\xef\xba\x00\x06\xfb\xf4\xed\xf6\xc4\x01\x74\xf9\xba\x04\x06\xb8\x00\x20\xef\xf4\xeb\xfd' |
+        dd of="$1" bs=1 seek=22 conv=notrunc status=none
+}
+
 # drawing_domain FILE [NAME [DESCRIPTION]]: its domain, on stdout; the two are XML
 drawing_domain() {
     cat <<EOF
