@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/kvm.h"
-#include "fetch/dialog.h"
+#include "common/log.h"
 
 int nx_accel_parse(const char *text, enum nx_accel *ret_accel, struct nx_error *err)
 {
@@ -27,8 +27,8 @@ int nx_accel_choose(enum nx_accel wanted, const char **ret_name, struct nx_error
         return nx_fail(err, NX_ERR_SYSTEM, "KVM cannot be used: %s; --accel tcg emulates instead",
                        why.msg);
     if (wanted == NX_ACCEL_AUTO && !kvm)
-        nx_dialog_tell("KVM cannot be used (%s): the machine is emulated, which is slower",
-                       why.msg);
+        nx_log(NX_LOG_NOTICE, "KVM cannot be used (%s): the machine is emulated, which is slower",
+               why.msg);
     *ret_name = kvm ? "kvm" : "tcg";
     return 0;
 }

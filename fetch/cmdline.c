@@ -230,7 +230,8 @@ static void add_sandbox(struct nx_cmdline *c)
 
 static int add_board(struct nx_cmdline *c, struct nx_error *err)
 {
-    NX_AUTO_FREE char *name = nx_cmdline_escape(c, c->options->title ? c->options->title : c->machine->name);
+    NX_AUTO_FREE char *name =
+        nx_cmdline_escape(c, c->options->title ? c->options->title : c->machine->name);
     nx_args_add(c->args, c->options->qemu ? c->options->qemu : nx_cmdline_program(c->machine));
     nx_args_add(c->args, "-name");
     nx_args_addf(c->args, "guest=%s,debug-threads=on", name ? name : "");

@@ -55,7 +55,7 @@ struct nx_cmdline_options {
 
     const char *qmp_path; /* Unix socket that QEMU listens on; NULL with qmp_fd or for none */
     int qmp_fd; /* a listening socket that QEMU inherits; used if qmp_path is NULL, -1: none */
-    const char *title;   /* of its window, made plain; NULL: the machine's name */
+    const char *title; /* of its window, made plain; NULL: the machine's name */
     bool fullscreen;
     const char *display; /* -display's value: "gtk", "none", "spice-app"; NULL: "none" */
     const char *vnc;     /* -vnc's value, or NULL */

@@ -218,6 +218,8 @@ enum nx_window_answer nx_windows_answer(enum nx_window_way way,
                                         const struct nx_window_question *question, int exit_status,
                                         const char *output)
 {
+    if (exit_status < 0)
+        return NX_ANSWER_FAILED;
     switch (way) {
     case NX_WAY_ZENITY: /* 1 is every other button, and Escape */
         return exit_status == 0                    ? NX_ANSWER_ONCE

@@ -46,7 +46,7 @@ enum nx_window_answer {
 void nx_windows_question(enum nx_window_way way, const struct nx_window_question *question,
                          struct nx_args *ret_args, const char **ret_input);
 
-/* What the program has answered: by its exit status, and the first bytes of its output. */
+/* What the program has answered: by its exit status (-1: killed), and the first bytes of its output. */
 enum nx_window_answer nx_windows_answer(enum nx_window_way way,
                                         const struct nx_window_question *question, int exit_status,
                                         const char *output);

@@ -130,6 +130,10 @@ START_TEST(commas_are_doubled)
     o.serial_path = "/s,t";
     nx_assert_ok(build(WITH(SERIAL), &o, &args, &err), err);
     ck_assert_str_eq(value(&args, "-name", 0), "guest=m,,x,debug-threads=on");
+    NX_AUTO_ARGS struct nx_args titled = { 0 };
+    o.title = "One, two";
+    nx_assert_ok(build(WITH(SERIAL), &o, &titled, &err), err);
+    ck_assert_str_eq(value(&titled, "-name", 0), "guest=One,, two,debug-threads=on");
     ck_assert_str_eq(value(&args, "-chardev", 0),
                      "socket,id=charmonitor,path=/run/x,,y/qmp,server=on,wait=off");
     ck_assert_str_eq(value(&args, "-chardev", 1),
