@@ -2,6 +2,7 @@
 #include "fetch/screen.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <openssl/crypto.h>
@@ -229,7 +230,9 @@ static int open_browser(const struct nx_screen *screen, const struct nx_instance
     NX_AUTO_ARGS struct nx_args args = { 0 };
     nx_args_add(&args, "xdg-open");
     nx_args_add(&args, path);
+    NX_AUTO_FD int null = open("/dev/null", O_WRONLY | O_CLOEXEC); /* browsers talk a lot */
     struct nx_spawn_options options = NX_SPAWN_DEFAULTS;
+    options.stderr_fd = null;
     options.new_session = true;
     options.before_exec = outlive_us;
     return nx_spawn(&args, &options, &ignored, err);

@@ -37,20 +37,21 @@ struct nx_vm {
     char said[NX_VM_SAID_MAX]; /* the end of what QEMU wrote to stderr */
     size_t said_len;
     struct nx_confinement confinement; /* what QEMU may do; empty: what the user may */
-    bool no_unix_sockets;       /* QEMU can make none: it has neither a window nor a port on one */
-    int incoming_fd;            /* the device state that it is to load; -1: it boots */
-    bool running;               /* the guest runs, or boots */
-    bool up;                    /* QEMU has made the machine, its images are open, and it answers */
-    bool shutdown;              /* the guest has shut itself down, or was asked to end */
-    bool refused;               /* it has answered with an error before the guest ran */
-    bool exited;                /* the process has ended; status says how */
-    bool stands;                /* its clock is stopped: nx_vm_stand_still() */
-    bool no_space;              /* the guest is paused, since its writes found no room */
-    int64_t full_at;            /* nx_now_ms() when they last did, or were tried again; 0: never */
-    struct nx_vm_screen screen; /* what is wanted of its VNC: set before the start */
+    bool no_unix_sockets; /* QEMU can make none: it has neither a window nor a port on one */
+    int incoming_fd;      /* the device state that it is to load; -1: it boots */
+    bool running;         /* the guest runs, or boots */
+    bool up;              /* QEMU has made the machine, its images are open, and it answers */
+    bool shutdown;        /* the guest has shut itself down, or was asked to end */
+    bool refused;         /* it has answered with an error before the guest ran */
+    bool exited;          /* the process has ended; status says how */
+    bool stands;          /* its clock is stopped: nx_vm_stand_still() */
+    bool no_space;        /* the guest is paused, since its writes found no room */
+    int64_t full_at;      /* nx_now_ms() when they last did, or were tried again; 0: never */
     enum nx_vm_picture picture;
     uint64_t picture_id; /* of the command that asks for it */
     struct nx_error no_picture;
+    /* What is wanted of its VNC, set before the start; and whether it has been done. */
+    struct nx_vm_screen screen;
     int status;
     bool has_terminal; /* it is QEMU's for the serial port; terminal is how it was before */
     struct termios terminal;
