@@ -124,7 +124,7 @@ static struct client *make_room(struct nx_control *control)
 static void admit(struct nx_control *control)
 {
     NX_AUTO_FD int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0 || !nx_peers_is_ours(fd))
+    if (fd < 0 || !nx_peers_is_ours(fd) || nx_peers_is_confined(fd))
         return;
     struct client *client = make_room(control);
     *client = (struct client){ .fd = nx_steal_fd(&fd), .id = ++control->last_id };

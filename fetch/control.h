@@ -6,7 +6,7 @@
  *     {"ask":"screenshot","file":"/home/me/a.png"}  {"ok":true}, when the picture is there
  *     {"ask":"power","how":"off"}                   {"ok":true}; also "reset", and "stop", which ends nxfetch
  *
- * or {"error":"…"}.  Only processes of the same user are heard.  The launcher's; one thread; it never waits.
+ * or {"error":"…"}.  Only processes of the same user are heard, and none that is more confined than we are (peers.h).  The launcher's; one thread; it never waits.
  */
 #ifndef NX_FETCH_CONTROL_H
 #define NX_FETCH_CONTROL_H

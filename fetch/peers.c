@@ -30,6 +30,39 @@ bool nx_peers_is_ours(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.uid == geteuid();
 }
 
+/* How confined a process is: what it can only add to. */
+struct bonds {
+    unsigned no_new_privs, seccomp, filters;
+};
+
+static int read_bonds(pid_t pid, struct bonds *ret_bonds)
+{
+    char path[64];
+    NX_AUTO_FREE char *line = NULL;
+    size_t size = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    NX_AUTO_FILE FILE *file = fopen(path, "re");
+    int found = 0;
+    *ret_bonds = (struct bonds){ 0 };
+    while (file && getline(&line, &size, file) > 0) {
+        found += sscanf(line, "NoNewPrivs: %u", &ret_bonds->no_new_privs) == 1;
+        found += sscanf(line, "Seccomp: %u", &ret_bonds->seccomp) == 1;
+        sscanf(line, "Seccomp_filters: %u", &ret_bonds->filters); /* since Linux 5.9 */
+    }
+    return found == 2 ? 0 : -1;
+}
+
+bool nx_peers_is_confined(int fd)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    struct bonds ours, theirs;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.pid <= 0 ||
+           read_bonds(peer.pid, &theirs) < 0 || read_bonds(getpid(), &ours) < 0 ||
+           theirs.no_new_privs > ours.no_new_privs || theirs.seccomp > ours.seccomp ||
+           theirs.filters > ours.filters;
+}
+
 /* ---- asking ---- */
 
 /* A connected socket; -1 with errno. */

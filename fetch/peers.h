@@ -14,6 +14,11 @@
 /* Is the process at the other end of a connected Unix socket one of this user's? */
 bool nx_peers_is_ours(int fd);
 
+/* Is it confined (no_new_privs, seccomp) and we are not, or less?  An engine or a QEMU that was taken over is this user's process,
+ * too, and may use Unix sockets; but it must not have from the launcher what it is denied.  True if that cannot be told.
+ */
+bool nx_peers_is_confined(int fd);
+
 /* Remove the sockets that nobody listens on; dir_fd is the folder of all runs, locked (instance.h). */
 void nx_peers_sweep(int dir_fd);
 
