@@ -64,7 +64,7 @@ struct nx_options {
     const char *stats_file;
     struct nx_trust_policy trust;
     struct nx_web_options web; /* use its http, once that is settled */
-    char *cache_dir; /* owned; NULL: no cache */
+    char *cache_dir;           /* owned; NULL: no cache */
     uint64_t cache_limit;
 
     bool json;

@@ -13,7 +13,8 @@ static void grow(struct nx_rate *rate, int64_t now)
     int64_t most = (int64_t)(rate->limit * IDLE_MS / 1000), ms = now - rate->at;
     if (ms > 60000) /* the host may have slept; and no product overflows */
         ms = 60000;
-    int64_t more = (int64_t)(rate->limit / 1000 * (uint64_t)ms + rate->limit % 1000 * (uint64_t)ms / 1000);
+    int64_t more =
+        (int64_t)(rate->limit / 1000 * (uint64_t)ms + rate->limit % 1000 * (uint64_t)ms / 1000);
     if (more <= 0)
         return; /* at stays, so that little by little something comes of it */
     rate->credit = rate->credit + more < most ? rate->credit + more : most;

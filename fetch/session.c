@@ -359,8 +359,8 @@ int nx_session_open(struct nx_session *session, const struct nx_options *options
     session->stats.first_byte = session->stats.manifest_verified = -1;
     session->stats.qemu_started = -1;
     nx_progress_start("connecting", 0);
-    if (nx_location_resolve(options->location, &options->web.http, options->offline, &session->location,
-                            err) < 0 ||
+    if (nx_location_resolve(options->location, &options->web.http, options->offline,
+                            &session->location, err) < 0 ||
         open_signals(session, err) < 0)
         return -1;
     write_stats(session);

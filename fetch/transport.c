@@ -66,7 +66,7 @@ struct nx_transport {
     uint64_t minimum;                           /* under lock */
     bool patient;                               /* under lock */
     bool stopping;                              /* under lock */
-    bool token_asked; /* under lock: the launcher makes a new one */
+    bool token_asked;                           /* under lock: the launcher makes a new one */
 };
 
 static struct remote *remote_of(const struct nx_transport *transport,

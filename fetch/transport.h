@@ -67,7 +67,7 @@ struct nx_transfer {
     /* The transport's own. */
     enum { NX_TRANSFER_IDLE, NX_TRANSFER_QUEUED, NX_TRANSFER_ACTIVE } state;
     TAILQ_ENTRY(nx_transfer) link;
-    unsigned file;         /* that is asked for: 0, or a volume */
+    unsigned file; /* that is asked for: 0, or a volume */
     struct nx_transport *transport;
     CURL *easy;            /* while it is with curl */
     int64_t due;           /* ms: not before */
