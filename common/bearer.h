@@ -26,8 +26,8 @@ struct nx_bearer {
     int out;                 /* what it prints */
     struct nx_buffer output; /* wiped before it is released */
 };
-#define NX_BEARER_INIT                                                  \
-    {                                                                   \
+#define NX_BEARER_INIT                                                   \
+    {                                                                    \
         .out = -1, .output = NX_BUFFER_INIT(NX_TOKEN_MAX + 2 /* \r\n */) \
     }
 

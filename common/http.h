@@ -78,12 +78,13 @@ struct nx_http_request {
     bool have_range; /* a Content-Range was read and is what was asked for */
     char etag[256];  /* "" if none or weak */
     char content_encoding[32];
-    unsigned retry_after; /* seconds, 0 if not said */
-    size_t header_bytes;  /* internal: bounded */
+    unsigned retry_after;     /* seconds, 0 if not said */
+    size_t header_bytes;      /* internal: bounded */
     struct nx_login *login;   /* internal: the options' */
     struct nx_login_use used; /* of login, by this request */
-    unsigned long schemes;    /* by which the server or proxy lets one log in, CURLAUTH_…, if it has refused */
-    struct nx_error err;  /* what the callbacks found wrong */
+    unsigned long
+        schemes; /* by which the server or proxy lets one log in, CURLAUTH_…, if it has refused */
+    struct nx_error err; /* what the callbacks found wrong */
     char curl_text[CURL_ERROR_SIZE];
     struct curl_slist *headers; /* owned */
     bool body_checked;          /* internal: the status line and headers were judged */

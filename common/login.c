@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/login.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
-#define COOKIES_MAX (256u << 10) /* bytes that servers may add to the jar; then it is as it was at first */
+#define COOKIES_MAX \
+    (256u << 10) /* bytes that servers may add to the jar; then it is as it was at first */
 
 void nx_login_init(struct nx_login *login)
 {
@@ -51,6 +53,14 @@ struct target {
     bool secure, loopback, has_user;
 };
 
+/* A name that only begins like one of these addresses is anybody's. */
+static bool is_loopback(const char *host)
+{
+    uint8_t address[4];
+    return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+           (inet_pton(AF_INET, host, address) == 1 && address[0] == 127);
+}
+
 static struct target target_of(const char *url)
 {
     struct target target = { 0 };
@@ -60,8 +70,7 @@ static struct target target_of(const char *url)
         curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
         curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
         target.secure = strcasecmp(scheme, "https") == 0;
-        target.loopback = strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-                          strcmp(host, "[::1]") == 0;
+        target.loopback = is_loopback(host);
         target.has_user = curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK;
     }
     curl_free(scheme);
@@ -69,6 +78,11 @@ static struct target target_of(const char *url)
     curl_free(user);
     curl_url_cleanup(u);
     return target;
+}
+
+bool nx_login_is_near(const char *url)
+{
+    return target_of(url).loopback;
 }
 
 /* ---- the token ------------------------------------------------------------ */

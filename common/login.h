@@ -34,19 +34,19 @@ struct nx_login {
 
     struct nx_buffer chain, key; /* the certificate, as PEM, or empty */
 
-    CURLSH *jar;                     /* cookies, for all requests together; NULL: none are kept */
+    CURLSH *jar;                      /* cookies, for all requests together; NULL: none are kept */
     struct curl_slist *first_cookies; /* that the jar began with */
-    pthread_mutex_t jar_lock;        /* curl holds it while it uses the jar */
+    pthread_mutex_t jar_lock;         /* curl holds it while it uses the jar */
 
-    long ip_version;       /* CURL_IPRESOLVE_… */
-    uint64_t rate;         /* bytes/s of all requests together; 0: no limit */
-    bool anyhow;           /* send a token by http, too */
-    bool may_run;          /* nx_login_renew() may run the command: this process is not confined */
+    long ip_version; /* CURL_IPRESOLVE_… */
+    uint64_t rate;   /* bytes/s of all requests together; 0: no limit */
+    bool anyhow;     /* send a token by http, too */
+    bool may_run;    /* nx_login_renew() may run the command: this process is not confined */
     struct nx_bearer bearer; /* command NULL: there is no token */
 
     pthread_mutex_t lock;
-    char *token;          /* under lock; or NULL */
-    unsigned generation;  /* under lock: how many tokens there were */
+    char *token;           /* under lock; or NULL */
+    unsigned generation;   /* under lock: how many tokens there were */
     uint64_t cookie_bytes; /* under lock: taken into the jar since it was last as it began */
 };
 
@@ -65,6 +65,9 @@ void nx_login_release(struct nx_login *login);
  */
 int nx_login_apply(struct nx_login *login, CURL *easy, const char *url, const char *ca_file,
                    struct nx_login_use *ret_use, struct nx_error *err);
+
+/* Is url's host this one, by an address of its own or as localhost, so that nobody reads on the way? */
+bool nx_login_is_near(const char *url);
 
 /* Would a server that is not who it should be be told something that it should not? */
 bool nx_login_has_secrets(const struct nx_login *login);

@@ -94,12 +94,12 @@ static int take_name(const char *option, const char *arg, const char *elsewhere,
 
 static int take_proxy(struct nx_web_options *web, const char *arg, struct nx_error *err)
 {
-    static const char *const schemes[] = { "http",   "https",  "socks4",
-                                           "socks4a", "socks5", "socks5h" };
+    static const char *const schemes[] = {
+        "http", "https", "socks4", "socks4a", "socks5", "socks5h"
+    };
     size_t len = strcspn(arg, ":"), i = 0;
     bool has_scheme = strncmp(arg + len, "://", 3) == 0;
-    while (has_scheme && i < 6 &&
-           (strncasecmp(arg, schemes[i], len) != 0 || schemes[i][len] != 0))
+    while (has_scheme && i < 6 && (strncasecmp(arg, schemes[i], len) != 0 || schemes[i][len] != 0))
         i++;
     if (i == 6)
         return nx_fail(err, NX_ERR_USAGE,
@@ -220,13 +220,13 @@ static int ask_passwords(struct nx_web_options *web, const char *location, struc
         nx_http_display_url(location, name);
     else
         snprintf(name, sizeof name, "%s", location);
-    if (login->user && ask_password("user", login->user, name, "~/.netrc by --netrc",
-                                    &login->password, err) < 0)
+    if (login->user &&
+        ask_password("user", login->user, name, "~/.netrc by --netrc", &login->password, err) < 0)
         return -1;
-    return login->proxy_user ? ask_password("proxy-user", login->proxy_user, "the proxy",
-                                            "http_proxy and https_proxy", &login->proxy_password,
-                                            err)
-                             : 0;
+    return login->proxy_user
+               ? ask_password("proxy-user", login->proxy_user, "the proxy",
+                              "http_proxy and https_proxy", &login->proxy_password, err)
+               : 0;
 }
 
 /* curl takes a path only, at each request: that of a copy in memory. */
@@ -339,13 +339,14 @@ static int check_fitting(struct nx_web_options *web, struct nx_error *err)
 static void warn(const struct nx_web_options *web, const char *location)
 {
     const struct nx_login *login = &web->login;
-    bool http = nx_http_is_url(location) && !strcasestr(location, "https://");
-    bool near = strstr(location, "://127.") || strstr(location, "://localhost") ||
-                strstr(location, "://[::1]");
+    NX_AUTO_FREE char *url = NULL;
+    if (nx_http_is_url(location) && nx_http_normalize_url(location, &url, NULL) < 0)
+        return;
+    bool readable = url && strncasecmp(url, "http:", 5) == 0 && !nx_login_is_near(url);
     if (web->http.insecure && (nx_login_has_secrets(login) || nx_http_has_user(location)))
         nx_log(NX_LOG_WARNING, "--insecure: whoever answers in the server's place learns what "
                                "you log in with");
-    else if (http && !near && (login->user || login->netrc) && !web->digest)
+    else if (readable && (login->user || login->netrc) && !web->digest)
         nx_log(NX_LOG_WARNING, "the password can be read on the way, for this is not https; "
                                "--digest hides it, if the server can do that");
 }

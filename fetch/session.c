@@ -446,8 +446,8 @@ int nx_session_open(struct nx_session *session, const struct nx_options *options
     session->started_at = time(NULL);
     session->started_ms = nx_now_ms();
     nx_progress_start("connecting", 0);
-    if (nx_location_resolve(options->location, &options->web.http, options->offline, &session->location,
-                            err) < 0 ||
+    if (nx_location_resolve(options->location, &options->web.http, options->offline,
+                            &session->location, err) < 0 ||
         open_signals(session, err) < 0)
         return -1;
     if (use != NX_USE_HEAD)

@@ -221,8 +221,7 @@ static int check_location(const char *location, struct nx_web_options *web,
                           struct nx_error *err)
 {
     NX_AUTO_FREE char *url = NULL;
-    if (nx_http_normalize_url(location, &url, err) < 0 ||
-        nx_web_settle(web, url, true, err) < 0)
+    if (nx_http_normalize_url(location, &url, err) < 0 || nx_web_settle(web, url, true, err) < 0)
         return -1;
     options->http = web->http;
     return report(url, options, json, ret_good, err);

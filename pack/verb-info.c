@@ -36,8 +36,7 @@ static int read_remote(const char *location, struct nx_web_options *web, struct 
                        struct nx_error *err)
 {
     NX_AUTO_FREE char *url = NULL;
-    if (nx_http_normalize_url(location, &url, err) < 0 ||
-        nx_web_settle(web, url, true, err) < 0)
+    if (nx_http_normalize_url(location, &url, err) < 0 || nx_web_settle(web, url, true, err) < 0)
         return -1;
     return nx_remote_head(url, &web->http, &info->head, &info->first, err);
 }

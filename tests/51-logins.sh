@@ -69,7 +69,7 @@ echo "through a proxy, with a password: boots"
 good() {
     echo "\"Bearer $1\" 1;" >"$WORK/tokens"
     [ -z "${NGINX_PID:-}" ] || kill -HUP "$NGINX_PID"
-    [ -z "${NGINX_PID:-}" ] || wait_for 10 "$NGINX_PID" takes_token "$1" || die "nginx does not take the token"
+    [ -z "${NGINX_PID:-}" ] || wait_for 60 "$NGINX_PID" takes_token "$1" || die "nginx does not take the token"
 }
 takes_token() {
     [ "$(curl -so /dev/null -w '%{http_code}' -r 0-0 -H "Authorization: Bearer $1" "$URL_BASE/tiny.nxpk")" = 206 ] &&
@@ -125,11 +125,11 @@ echo tok-1-hidden >"$WORK/token"
 new_cache
 "$BUILD/nxfetch" pull -q --limit-rate 2M --bearer-command "sh $WORK/token.sh" "$URL_BASE/tiny.nxpk" >"$WORK/pull.txt" 2>&1 &
 FETCH_PID=$!
-wait_for 20 "$FETCH_PID" test -s "$WORK/runs" || die "pull: $(cat "$WORK/pull.txt")"
-wait_for 20 "$FETCH_PID" grep -q '" 206 ' "$SERVER_ACCESS_LOG" || die "pull: $(cat "$WORK/pull.txt")"
+wait_for 60 "$FETCH_PID" test -s "$WORK/runs" || die "pull: $(cat "$WORK/pull.txt")"
+wait_for 60 "$FETCH_PID" grep -q '" 206 ' "$SERVER_ACCESS_LOG" || die "pull: $(cat "$WORK/pull.txt")"
 echo tok-2-hidden >"$WORK/token.new" && mv "$WORK/token.new" "$WORK/token"
 good tok-2-hidden
-fetch_ended 60
+fetch_ended 180
 same "pull: status" "$FETCH_STATUS" 0
 [ ! -s "$WORK/pull.txt" ] || die "pull: $(cat "$WORK/pull.txt")"
 nothing_left
