@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # make deb: Debian packages, binary and source, in the folder $1 (build/deb).  They are built in a copy of the tree, so that
-# nothing but its sources can get in (where there is git: what it knows of); the times and modes there are the same for everybody, so that the
-# packages are, too.
+# nothing but its sources can get in (where there is git: what it knows of); the times and modes there are the same for
+# everybody, so that the packages are, too.
 #   DEB_BUILD_OPTIONS  "nocheck noautodbgsym" unless given: tests are what make check is for, and debugging symbols are for
 #                      who asks for them
 #   DEB_WORK           build in a new folder in there, instead of in $1

@@ -53,9 +53,9 @@ if [ "$1" = build ]; then
     # crun takes a host with both kinds of control groups for a mistake.
     ! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified
     # A /dev/fuse for everybody, as hosts have it that udev rules.
-    mkdir "$work/dev" && mount -t tmpfs -o mode=755,dev dev "$work/dev" && mknod -m 666 "$work/dev/fuse" c 10 229 &&
+    mkdir -p "$work/dev" && mount -t tmpfs -o mode=755,dev dev "$work/dev" && mknod -m 666 "$work/dev/fuse" c 10 229 &&
         mount --bind "$work/dev/fuse" /dev/fuse || exit 1
-    mkdir "$work/tmp"
+    mkdir -p "$work/tmp"
 fi
 # All that podman keeps lies in $work.
 export TMPDIR=$work/tmp HOME=$work XDG_RUNTIME_DIR=$work/tmp BUILDAH_ISOLATION=chroot CONTAINERS_CONF=$work/containers.conf
@@ -68,7 +68,7 @@ pids_limit = 0
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 END
-podman() { command podman --root "$work/storage" --runroot "$work/run" --storage-driver vfs "$@"; }
+podman() { command podman --root "$work/storage" --runroot "$work/run" --storage-driver overlay "$@"; }
 end_of_test() {
     podman kill --all >/dev/null 2>&1
     podman rm --all --force --time 1 >/dev/null 2>&1
