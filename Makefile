@@ -216,7 +216,7 @@ uninstall:
 	$(update-desktop)
 
 clean:
-	rm -rf build/gcc* build/clang* build/cc* build/analyze
+	rm -rf build/gcc* build/clang* build/cc* build/analyze build/ir
 
 help:
 	@echo 'make             build the programs and manual pages into $(B)'
