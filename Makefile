@@ -41,7 +41,7 @@ all: programs man units
 
 MODULES  := common formats pack serve fetch
 PROGRAMS :=
-include $(MODULES:%=%/module.mk) tests/module.mk
+include $(MODULES:%=%/module.mk) tests/module.mk completion/module.mk
 
 PKGS := $(sort $(foreach m,$(MODULES) tests,$($(m)_PKGS)))
 
