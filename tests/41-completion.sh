@@ -58,8 +58,8 @@ cp "$work/next/nxnext.fish" "$share/fish/vendor_completions.d/"
 verbs_of() {
     "$build/$1" --help | awk -v program="$1" '
         /^Usage:/ { sub(/^Usage:/, "      ") }
-        $1 != program { exit }
-        $2 ~ /^[a-z]/ {
+        $1 != program { over = 1 }
+        !over && $2 ~ /^[a-z]/ {
             n = split($2, verb, "|")
             for (i = 1; i <= n; i++)
                 print verb[i]
@@ -169,7 +169,7 @@ each_offers 'nxnext --place=' here unix: a.nxpk b.netx c.txt k.pem m.iso folder
 
 if command -v tmux >/dev/null; then
     terminal() { tmux -S "$work/tmux" -f /dev/null "$@"; }
-    terminal new-session -d -x 100 -y 10 "PS1='> ' bash --noprofile --norc -i"
+    terminal new-session -d -x 100 -y 10 "HISTFILE= PS1='> ' exec bash --noprofile --norc -i"
     screen_has() {
         local deadline=$((SECONDS + 20))
         until terminal capture-pane -p | grep -qF -- "$1"; do
@@ -178,7 +178,7 @@ if command -v tmux >/dev/null; then
         done
         checks=$((checks + 1))
     }
-    screen_has '> '
+    screen_has '>'
     terminal send-keys '. /usr/share/bash-completion/bash_completion; clear' Enter
     terminal send-keys 'nxfetch --acc' Tab
     screen_has '> nxfetch --accel='
