@@ -5,6 +5,7 @@
 #include "common/embed.h"
 #include "common/interrupt.h"
 #include "common/io.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/progress.h"
 #include "fetch/options.h"
@@ -14,9 +15,10 @@ NX_EMBED(help_text, "fetch/nxfetch.help");
 
 static int failure(const struct nx_error *err)
 {
-    if (err->code != NX_ERR_USAGE)
-        return nx_log_failure(err);
     nx_log(NX_LOG_ERROR, "%s", err->msg);
+    nx_json_print_failure(err);
+    if (err->code != NX_ERR_USAGE)
+        return nx_exit_status(err);
     fprintf(stderr, "Try 'nxfetch --help'.\n");
     return 2;
 }
@@ -68,6 +70,7 @@ int main(int argc, char **argv)
     NX_AUTO_OPTIONS struct nx_options options;
     nx_reserve_stdio();
     nx_log_set_program("nxfetch");
+    nx_json_note(argc, argv);
     if (nx_options_parse(argc, argv, &options, &err) < 0)
         return failure(&err);
     if (options.verb == NX_VERB_HELP)

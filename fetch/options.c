@@ -91,7 +91,7 @@ static const struct entry {
     { "cache-dir", required_argument, OPT_CACHE_DIR, NETWORK | CACHE },
     { "cache-size", required_argument, OPT_CACHE_SIZE, NETWORK | CACHE },
     { "no-cache", no_argument, OPT_NO_CACHE, IMAGES | ON(INFO) },
-    { "json", no_argument, OPT_JSON, ON(INFO) | ON(TRUST_LIST) | ON(TRUST_SHOW) | CACHE },
+    { "json", no_argument, OPT_JSON, ON(INFO) | ON(PULL) | TRUST | CACHE },
     { "ready-fd", required_argument, OPT_READY_FD, ON(MOUNT) },
     { "progress-fd", required_argument, OPT_PROGRESS_FD, ANY },
     { "verbose", no_argument, 'v', ANY },
