@@ -41,7 +41,7 @@ all: programs man units
 
 MODULES  := common formats pack serve fetch
 PROGRAMS :=
-include $(MODULES:%=%/module.mk) tests/module.mk
+include $(MODULES:%=%/module.mk) tests/module.mk completion/module.mk
 
 PKGS := $(sort $(foreach m,$(MODULES) tests,$($(m)_PKGS)))
 
@@ -237,7 +237,7 @@ deb:
 	@bash debian/make-deb.sh build/deb
 
 clean:
-	rm -rf build/gcc* build/clang* build/cc* build/analyze
+	rm -rf build/gcc* build/clang* build/cc* build/analyze build/ir
 
 help:
 	@echo 'make             build the programs and manual pages into $(B)'

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The progress line of a long work: what, how much of how much, rate, time left.
  * On a terminal it is one line on stderr, redrawn at most ten times a second
- * and cleared at the end; elsewhere nothing, unless a program asked for it by
- * --progress-fd=N: then a JSON object a line goes to that descriptor:
+ * and cleared at the end, without colours or escape sequences (so NO_COLOR
+ * changes nothing).  Where it cannot be redrawn (no terminal, TERM=dumb) it is
+ * a line of its own after ten seconds, and then now and then.  With
+ * --progress-fd=N a JSON object a line goes to that descriptor, and none of
+ * those lines to stderr:
  *     {"what":"packing","done":1048576,"total":2097152,"rate":524288.0}
  * with bytes and bytes a second.  Safe from several threads.
  */

@@ -101,7 +101,7 @@ static int explain(const struct question *q, const struct nx_machine *machine, c
                    const char *accel, struct nx_error *err)
 {
     char text[256];
-    const char *model = machine->cpu.model ? machine->cpu.model : "of its domain";
+    const char *model = machine->cpu.model ? machine->cpu.model : "(QEMU's own)";
     if (behind(q, "unsupported machine type", text))
         return nx_fail(err, NX_ERR_FORMAT,
                        "the QEMU here does not know the machine type %s: a newer one may",

@@ -5,6 +5,7 @@
 #include "common/embed.h"
 #include "common/interrupt.h"
 #include "common/io.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/progress.h"
 #include "fetch/dialog.h"
@@ -17,6 +18,7 @@ static int failure(const struct nx_error *err)
 {
     nx_progress_end();
     int status = nx_log_failure(err);
+    nx_json_print_failure(err);
     if (err->code == NX_ERR_USAGE)
         fprintf(stderr, "Try 'nxfetch --help'.\n");
     nx_dialog_failed(err);
@@ -84,6 +86,7 @@ int main(int argc, char **argv)
     NX_AUTO_OPTIONS struct nx_options options;
     nx_reserve_stdio();
     nx_log_set_program("nxfetch");
+    nx_json_note(argc, argv);
     int parsed = nx_options_parse(argc, argv, &options, &err);
     if (options.desktop && options.verb == NX_VERB_RUN)
         nx_dialog_open(argv);

@@ -188,7 +188,8 @@ int nx_screen_open(struct nx_screen *screen, const struct nx_options *options, c
     screen->options = options;
     if (!options->vnc[0] && !options->in_browser)
         return 0;
-    if (choose_password(screen, err) < 0 || (options->in_browser && start_web(screen, name, err) < 0))
+    if (choose_password(screen, err) < 0 ||
+        (options->in_browser && start_web(screen, name, err) < 0))
         return -1;
     char any[32];
     snprintf(any, sizeof any, "127.0.0.1:0,to=%d", DISPLAYS);

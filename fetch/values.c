@@ -37,6 +37,12 @@ int nx_parse_number(const char *option, const char *text, uint64_t min, uint64_t
     return 0;
 }
 
+/* An option's name has its hyphens in messages; the words of a verb have none. */
+static const char *hyphens(const char *option)
+{
+    return strchr(option, ' ') ? "" : "--";
+}
+
 /* The factor of "K", "MiB", "GB" …, or 0. */
 static double unit_factor(const char *unit)
 {
@@ -56,11 +62,11 @@ int nx_parse_size(const char *option, const char *text, uint64_t min, uint64_t m
     double value = number && isdigit((unsigned char)text[0]) ? strtod(text, &end) : -1;
     if (factor == 0 || end != text + number)
         return nx_fail(err, NX_ERR_USAGE,
-                       "--%s: '%s' is not a size: a number and one of K, M, G, T, as in 512M",
-                       option, text);
+                       "%s%s: '%s' is not a size: a number and one of K, M, G, T, as in 512M",
+                       hyphens(option), option, text);
     double bytes = value * factor;
     if (bytes < (double)min || bytes > (double)max)
-        return nx_fail(err, NX_ERR_USAGE, "--%s: '%s' is too %s", option, text,
+        return nx_fail(err, NX_ERR_USAGE, "%s%s: '%s' is too %s", hyphens(option), option, text,
                        bytes < (double)min ? "small" : "large");
     *ret_bytes = (uint64_t)bytes;
     return 0;

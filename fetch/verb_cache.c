@@ -1,30 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* `nxfetch cache show|prune|clear|verify`. */
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/interrupt.h"
 #include "common/io.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/progress.h"
 #include "fetch/cache.h"
 #include "fetch/verbs.h"
-
-/* Print and free a JSON object. */
-static int print_json(json_t *object, struct nx_error *err)
-{
-    json_dumpf(object, stdout, JSON_INDENT(2));
-    json_decref(object);
-    putchar('\n');
-    return nx_flush_stdout(err);
-}
-
-static json_t *number(uint64_t value)
-{
-    return json_integer((json_int_t)value);
-}
 
 static int show(const struct nx_options *options, struct nx_cache *cache, struct nx_error *err)
 {
@@ -32,11 +18,12 @@ static int show(const struct nx_options *options, struct nx_cache *cache, struct
     if (nx_cache_show(cache, &usage, err) < 0)
         return -1;
     if (options->json)
-        return print_json(json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "dir", options->cache_dir,
-                                    "bytes", number(usage.bytes), "limit", number(usage.limit),
-                                    "segments", number(usage.segments), "entries",
-                                    number(usage.entries), "packages", number(usage.heads)),
-                          err);
+        return nx_json_print(
+            json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "dir", options->cache_dir, "bytes",
+                      nx_json_number(usage.bytes), "limit", nx_json_number(usage.limit), "segments",
+                      nx_json_number(usage.segments), "entries", nx_json_number(usage.entries),
+                      "packages", nx_json_number(usage.heads)),
+            err);
     char bytes[32], limit[32];
     printf("%s: %s of at most %s in %" PRIu64 " files; %" PRIu64 " pieces, %" PRIu64
            " packages known\n",
@@ -48,7 +35,7 @@ static int show(const struct nx_options *options, struct nx_cache *cache, struct
 static int show_freed(const struct nx_options *options, uint64_t freed, struct nx_error *err)
 {
     if (options->json)
-        return print_json(json_pack("{s:o}", "freed", number(freed)), err);
+        return nx_json_print(json_pack("{s:o}", "freed", nx_json_number(freed)), err);
     char text[32];
     printf("%s removed\n", nx_human_bytes(freed, text));
     return nx_flush_stdout(err);
@@ -71,9 +58,10 @@ static int verify(const struct nx_options *options, struct nx_cache *cache, stru
     if (ret < 0)
         return -1;
     if (options->json)
-        return print_json(json_pack("{s:o, s:o, s:o}", "good", number(verdict.good), "good_bytes",
-                                    number(verdict.good_bytes), "bad", number(verdict.bad)),
-                          err);
+        return nx_json_print(json_pack("{s:o, s:o, s:o}", "good", nx_json_number(verdict.good),
+                                       "good_bytes", nx_json_number(verdict.good_bytes), "bad",
+                                       nx_json_number(verdict.bad)),
+                             err);
     char bytes[32];
     printf("%" PRIu64 " pieces (%s) are good", verdict.good,
            nx_human_bytes(verdict.good_bytes, bytes));

@@ -3,11 +3,11 @@
  * are a stranger's: what a terminal could take for a command is replaced.
  */
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/io.h"
+#include "common/json.h"
 #include "common/plain.h"
 #include "common/progress.h"
 #include "fetch/session.h"
@@ -116,18 +116,6 @@ static json_t *info_json(const struct nx_session *session, const struct nx_machi
         "machine", hardware, "images", images);
 }
 
-static int print_json(const struct nx_session *session, const struct nx_machine *machine,
-                      struct nx_error *err)
-{
-    json_t *info = info_json(session, machine);
-    if (!info)
-        return nx_fail(err, NX_ERR_FORMAT, "%s: its name is no UTF-8", session->location->text);
-    json_dumpf(info, stdout, JSON_INDENT(2));
-    json_decref(info);
-    putchar('\n');
-    return 0;
-}
-
 int nx_verb_info(const struct nx_options *options, struct nx_error *err)
 {
     NX_AUTO_SESSION struct nx_session session = NX_SESSION_INIT;
@@ -138,9 +126,8 @@ int nx_verb_info(const struct nx_options *options, struct nx_error *err)
     if (nx_machine_parse(session.head->domain_xml.data, session.head->domain_xml.len, "domain.xml",
                          &machine, err) < 0)
         return nx_fail_while(err, "%s", session.location->text);
-    if (options->json && print_json(&session, machine, err) < 0)
-        return -1;
-    if (!options->json)
-        print_info(session.head, machine);
+    if (options->json)
+        return nx_json_print(info_json(&session, machine), err);
+    print_info(session.head, machine);
     return nx_flush_stdout(err);
 }

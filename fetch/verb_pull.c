@@ -2,6 +2,7 @@
 /* `nxfetch pull`: the whole package into the cache.  Nothing of it runs, so nobody is asked
  * for trust; what a reference pins must hold all the same.
  */
+#include "common/json.h"
 #include "common/log.h"
 #include "common/progress.h"
 #include "fetch/session.h"
@@ -31,8 +32,18 @@ int nx_verb_pull(const struct nx_options *options, struct nx_error *err)
     if (pull(&session, err) < 0)
         return -1;
     nx_progress_end();
-    char name[512], size[32];
+    char name[512], size[32], digest[NX_DIGEST_HEX], signer[NX_DIGEST_HEX];
+    const struct nx_head *head = session.head;
+    if (options->json)
+        return nx_json_print(
+            json_pack("{s:o, s:s, s:I, s:s, s:s?, s:I}", "location",
+                      nx_json_text(nx_location_name(session.location, name)), "name",
+                      head->manifest->name, "serial", (json_int_t)head->manifest->serial, "digest",
+                      nx_digest_hex(&head->manifest_digest, digest), "signer",
+                      head->signer ? nx_key_fingerprint(head->signer, signer) : NULL, "size",
+                      (json_int_t)nx_manifest_end(head->manifest)),
+            err);
     nx_log(NX_LOG_NOTICE, "%s: %s, all in the cache", nx_location_name(session.location, name),
-           nx_human_bytes(nx_manifest_end(session.head->manifest), size));
+           nx_human_bytes(nx_manifest_end(head->manifest), size));
     return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "common/http.h"
 #include "common/io.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/plain.h"
 #include "fetch/location.h"
@@ -75,15 +76,6 @@ static json_t *signer_json(const struct nx_truststore *store, const char *finger
                      trusted.name, "since", trusted.since, "network", !trusted.no_network);
 }
 
-static int print_json(json_t *object, struct nx_error *err)
-{
-    int ret = object ? json_dumpf(object, stdout, JSON_INDENT(2)) : -1;
-    json_decref(object);
-    if (ret < 0 || putchar('\n') == EOF)
-        return nx_fail_errno(err, "standard output");
-    return 0;
-}
-
 static void print_signer(const struct nx_truststore *store, const char *fingerprint)
 {
     struct nx_trusted trusted;
@@ -109,7 +101,7 @@ static int list(const struct nx_options *options, const struct nx_truststore *st
             print_signer(store, fingerprint);
     }
     if (options->json)
-        return print_json(json_pack("{s:o}", "signers", signers), err);
+        return nx_json_print(json_pack("{s:o}", "signers", signers), err);
     if (json_object_size(nx_truststore_signers(store)) == 0)
         nx_log(NX_LOG_NOTICE, "nobody is trusted yet; nxfetch trust add KEY does it");
     json_decref(signers);
@@ -156,7 +148,7 @@ static int show(const struct nx_options *options, const struct nx_truststore *st
         json_t *signer = signer_json(store, fingerprint);
         json_object_set(signer, "urls", urls);
         json_object_set_new(signer, "packages", packages ? json_incref(packages) : json_object());
-        return print_json(signer, err);
+        return nx_json_print(signer, err);
     }
     print_signer(store, fingerprint);
     print_seen(store, fingerprint, urls);
@@ -165,55 +157,66 @@ static int show(const struct nx_options *options, const struct nx_truststore *st
 
 /* ---- add, remove ---- */
 
-static int add(const struct nx_options *options, struct nx_truststore *store, struct nx_error *err)
+/* What is changed, and of whom that is told when it is in the file. */
+struct change {
+    struct nx_truststore *store;
+    json_t *signers; /* fingerprints */
+    const char *url; /* forgotten, or NULL */
+};
+
+static void note(struct change *change, const char *fingerprint)
+{
+    json_array_append_new(change->signers, json_string(fingerprint));
+}
+
+static int add(const struct nx_options *options, struct change *change, struct nx_error *err)
 {
     char fingerprint[NX_DIGEST_HEX];
     const struct nx_trusted trusted = { .name = options->name ? options->name : "",
                                         .no_network = options->no_network };
     if (strlen(trusted.name) > NX_NAME_MAX)
         return nx_fail(err, NX_ERR_USAGE, "--name: longer than %d bytes", NX_NAME_MAX);
-    if (find_signer(store, options->signer, fingerprint, err) < 0 ||
-        nx_truststore_add_signer(store, fingerprint, &trusted, err) < 0)
+    if (find_signer(change->store, options->signer, fingerprint, err) < 0 ||
+        nx_truststore_add_signer(change->store, fingerprint, &trusted, err) < 0)
         return -1;
-    print_signer(store, fingerprint);
+    note(change, fingerprint);
     return 0;
 }
 
-static int forget(const struct nx_options *options, struct nx_truststore *store,
-                  struct nx_error *err)
+static int forget(const struct nx_options *options, struct change *change, struct nx_error *err)
 {
     char fingerprint[NX_DIGEST_HEX];
-    if (nx_truststore_forget_url(store, options->signer)) {
-        nx_log(NX_LOG_NOTICE, "%s: forgotten who has signed it", options->signer);
+    if (nx_truststore_forget_url(change->store, options->signer)) {
+        change->url = options->signer;
         return 0;
     }
     if (nx_http_is_url(options->signer))
         return nx_fail(err, NX_ERR_TRUST, "%s: nothing has run from there", options->signer);
-    if (find_signer(store, options->signer, fingerprint, err) < 0)
+    if (find_signer(change->store, options->signer, fingerprint, err) < 0)
         return -1;
-    if (!nx_truststore_remove_signer(store, fingerprint))
+    if (!nx_truststore_remove_signer(change->store, fingerprint))
         return nx_fail(err, NX_ERR_TRUST, "%s: is not known here", fingerprint);
-    nx_log(NX_LOG_NOTICE, "%s: trusted no more", fingerprint);
+    note(change, fingerprint);
     return 0;
 }
 
 /* ---- import ---- */
 
-static int add_key(struct nx_truststore *store, const struct nx_key *key, const char *name,
+static int add_key(struct change *change, const struct nx_key *key, const char *name,
                    struct nx_error *err)
 {
     char fingerprint[NX_DIGEST_HEX];
     const struct nx_trusted trusted = { .name = name };
     nx_key_fingerprint(key, fingerprint);
     struct nx_trusted before;
-    if (!nx_truststore_signer(store, fingerprint, &before) &&
-        nx_truststore_add_signer(store, fingerprint, &trusted, err) < 0)
+    if (!nx_truststore_signer(change->store, fingerprint, &before) &&
+        nx_truststore_add_signer(change->store, fingerprint, &trusted, err) < 0)
         return -1;
-    print_signer(store, fingerprint);
+    note(change, fingerprint);
     return 0;
 }
 
-static int import_keys(struct nx_truststore *store, const struct nx_buffer *file, const char *path,
+static int import_keys(struct change *change, const struct nx_buffer *file, const char *path,
                        struct nx_error *err)
 {
     const char *end = (const char *)file->data + file->len;
@@ -225,26 +228,26 @@ static int import_keys(struct nx_truststore *store, const struct nx_buffer *file
         if (nx_key_from_public_pem(at, len, &key, err) < 0)
             return nx_fail_while(err, "%s: the key at its byte %zu", path,
                                  (size_t)(at - (const char *)file->data));
-        if (add_key(store, key, "", err) < 0)
+        if (add_key(change, key, "", err) < 0)
             return -1;
         at += len;
     }
     return 0;
 }
 
-static int import_reference(struct nx_truststore *store, const struct nx_buffer *file,
-                            const char *path, struct nx_error *err)
+static int import_reference(struct change *change, const struct nx_buffer *file, const char *path,
+                            struct nx_error *err)
 {
     NX_AUTO_REFERENCE struct nx_reference *reference = NULL;
     if (nx_reference_parse(file->data, file->len, path, &reference, err) < 0)
         return -1;
     if (!reference->signer)
         return nx_fail(err, NX_ERR_FORMAT, "%s: names no signer", path);
-    return add_key(store, reference->signer, "", err);
+    return add_key(change, reference->signer, "", err);
 }
 
 /* One of a list's, as signer_json() makes them.  Who is trusted already stays as he is. */
-static int import_signer(struct nx_truststore *store, const json_t *signer, const char *path,
+static int import_signer(struct change *change, const json_t *signer, const char *path,
                          struct nx_error *err)
 {
     const char *fingerprint = json_string_value(json_object_get(signer, "fingerprint"));
@@ -257,14 +260,14 @@ static int import_signer(struct nx_truststore *store, const json_t *signer, cons
         strlen(trusted.name) > NX_NAME_MAX)
         return nx_fail(err, NX_ERR_FORMAT, "%s: an entry has no fingerprint, or a strange name",
                        path);
-    if (!nx_truststore_signer(store, fingerprint, &before) &&
-        nx_truststore_add_signer(store, fingerprint, &trusted, err) < 0)
+    if (!nx_truststore_signer(change->store, fingerprint, &before) &&
+        nx_truststore_add_signer(change->store, fingerprint, &trusted, err) < 0)
         return -1;
-    print_signer(store, fingerprint);
+    note(change, fingerprint);
     return 0;
 }
 
-static int import_list(struct nx_truststore *store, const struct nx_buffer *file, const char *path,
+static int import_list(struct change *change, const struct nx_buffer *file, const char *path,
                        struct nx_error *err)
 {
     json_error_t why;
@@ -278,35 +281,60 @@ static int import_list(struct nx_truststore *store, const struct nx_buffer *file
     if (!json_is_array(signers))
         return nx_fail(err, NX_ERR_FORMAT, "%s: not what nxfetch trust list --json writes", path);
     json_array_foreach(signers, i,
-                       signer) if (import_signer(store, signer, path, err) < 0) return -1;
+                       signer) if (import_signer(change, signer, path, err) < 0) return -1;
     return 0;
 }
 
-static int import(const struct nx_options *options, struct nx_truststore *store,
-                  struct nx_error *err)
+static int import(const struct nx_options *options, struct change *change, struct nx_error *err)
 {
     const char *path = options->signer;
     NX_AUTO_BUFFER struct nx_buffer file = NX_BUFFER_INIT(0);
     if (nx_read_file(path, IMPORT_MAX, &file, err) < 0)
         return -1;
     if (nx_content_of(file.data, file.len) == NX_CONTENT_REFERENCE)
-        return import_reference(store, &file, path, err);
+        return import_reference(change, &file, path, err);
     if (memmem(file.data, file.len, pem_begin, strlen(pem_begin)))
-        return import_keys(store, &file, path, err);
-    return import_list(store, &file, path, err);
+        return import_keys(change, &file, path, err);
+    return import_list(change, &file, path, err);
 }
 
 /* ---- all of them ---- */
+
+static int tell(const struct nx_options *options, const struct change *change, struct nx_error *err)
+{
+    json_t *fingerprint, *signers = json_array();
+    size_t i;
+    json_array_foreach(change->signers, i, fingerprint)
+    {
+        const char *text = json_string_value(fingerprint);
+        if (options->json)
+            json_array_append_new(signers, signer_json(change->store, text));
+        else if (options->verb == NX_VERB_TRUST_REMOVE)
+            nx_log(NX_LOG_NOTICE, "%s: trusted no more", text);
+        else
+            print_signer(change->store, text);
+    }
+    if (options->json)
+        return nx_json_print(json_pack("{s:o, s:o?}", "signers", signers, "forgotten",
+                                       change->url ? nx_json_text(change->url) : NULL),
+                             err);
+    json_decref(signers);
+    if (change->url)
+        nx_log(NX_LOG_NOTICE, "%s: forgotten who has signed it", change->url);
+    return 0;
+}
 
 static int change(const struct nx_options *options, struct nx_truststore *store,
                   struct nx_error *err)
 {
     if (nx_truststore_lock(store, err) < 0)
         return -1;
-    int ret = options->verb == NX_VERB_TRUST_ADD      ? add(options, store, err)
-              : options->verb == NX_VERB_TRUST_REMOVE ? forget(options, store, err)
-                                                      : import(options, store, err);
-    return ret < 0 ? -1 : nx_truststore_commit(store, err);
+    NX_AUTO(json) json_t *signers = json_array();
+    struct change change = { store, signers, NULL };
+    int ret = options->verb == NX_VERB_TRUST_ADD      ? add(options, &change, err)
+              : options->verb == NX_VERB_TRUST_REMOVE ? forget(options, &change, err)
+                                                      : import(options, &change, err);
+    return ret < 0 || nx_truststore_commit(store, err) < 0 ? -1 : tell(options, &change, err);
 }
 
 int nx_verb_trust(const struct nx_options *options, struct nx_error *err)

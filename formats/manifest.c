@@ -204,8 +204,8 @@ static int check_spans(const struct nx_manifest *m, struct nx_error *err)
             continue;
         const struct nx_span *span = members[i].span;
         if (span->size > members[i].most || (span->size == 0 && !members[i].may_be_empty))
-            return nx_fail(err, NX_ERR_FORMAT, "%s of %" PRIu64 " bytes", members[i].name,
-                           span->size);
+            return nx_fail(err, NX_ERR_FORMAT, "%s of %" PRIu64 " bytes: that size cannot be",
+                           members[i].name, span->size);
         if (span->offset <= end)
             return nx_fail(err, NX_ERR_FORMAT, "%s at %" PRIu64 " overlaps what stands before it",
                            members[i].name, span->offset);

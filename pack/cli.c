@@ -10,6 +10,7 @@
 
 #include "common/interrupt.h"
 #include "common/io.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/progress.h"
 #include "pack/passphrase.h"
@@ -17,8 +18,9 @@
 
 static const char *help_text; /* set once, by nx_cli_start() */
 
-void nx_cli_start(const char *program, const char *help)
+void nx_cli_start(const char *program, const char *help, int argc, char **argv)
 {
+    nx_json_note(argc, argv);
     nx_reserve_stdio();
     nx_log_set_program(program);
     help_text = help;
@@ -34,6 +36,7 @@ static int try_help(void)
 int nx_cli_fail(const struct nx_error *err)
 {
     int status = nx_log_failure(err);
+    nx_json_print_failure(err);
     return err->code == NX_ERR_USAGE ? try_help() : status;
 }
 
@@ -65,6 +68,8 @@ bool nx_cli_option(int c, int *ret_status)
         return false;
     case 'v':
         nx_log_set_level(nx_log_level() < NX_LOG_INFO ? NX_LOG_INFO : NX_LOG_DEBUG);
+        return false;
+    case NX_OPT_JSON:
         return false;
     case NX_OPT_PROGRESS_FD:
         if (set_progress_fd(optarg, &err) == 0)

@@ -11,14 +11,19 @@
 #include "common/weboptions.h"
 #include "formats/key.h"
 
-/* First thing in main: the program's name, its help, signals. */
-void nx_cli_start(const char *program, const char *help);
+/* First thing in main: the program's name, its help, signals, whether --json is given. */
+void nx_cli_start(const char *program, const char *help, int argc, char **argv);
 
 /* Options that everything takes: -q, -v, --progress-fd, -h, --version. */
 enum {
     NX_OPT_PROGRESS_FD = 1000,
     NX_OPT_VERSION,
+    NX_OPT_JSON, /* of those that have it: NX_CLI_JSON in their table; then nx_json_wanted() */
 };
+#define NX_CLI_JSON                            \
+    {                                          \
+        "json", no_argument, NULL, NX_OPT_JSON \
+    }
 #define NX_CLI_SHORT "qvh"
 #define NX_CLI_LONG                                                                           \
     { "quiet", no_argument, NULL, 'q' }, { "verbose", no_argument, NULL, 'v' },               \
@@ -39,7 +44,7 @@ bool nx_cli_option(int c, int *ret_status);
 int nx_cli_web_option(int argc, char **argv, const char *shorts, const struct option *longs,
                       size_t n, struct nx_web_options *web, int *ret_status);
 
-/* Tell the mistake or the failure; the exit status. */
+/* Tell the mistake or the failure, with --json there, too; the exit status. */
 int nx_cli_fail(const struct nx_error *err);
 
 /* After the options, argc - optind must be at least min and at most max: operands tells which. */

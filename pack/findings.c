@@ -5,21 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json.h"
 #include "pack/author.h"
 #include "pack/suspended.h"
-
-json_t *nx_json_text(const char *text)
-{
-    json_t *string = json_string(text);
-    if (string)
-        return string;
-    char ascii[sizeof((struct nx_error *)0)->msg];
-    snprintf(ascii, sizeof ascii, "%s", text);
-    for (char *p = ascii; *p; p++)
-        if ((unsigned char)*p >= 0x80)
-            *p = '?';
-    return json_string(ascii);
-}
 
 static void note_problem(struct nx_findings *f, int line, const char *message, const char *remedy)
 {

@@ -32,9 +32,6 @@ void nx_findings_add(struct nx_findings *findings, const char *message);
 
 void nx_findings_release(struct nx_findings *findings);
 
-/* A message may have a path in it that is not UTF-8, which JSON must be. */
-json_t *nx_json_text(const char *text);
-
 static inline void nx_auto_findings(struct nx_findings *findings)
 {
     nx_findings_release(findings);

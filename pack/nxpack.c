@@ -233,7 +233,7 @@ static int pack_main(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    nx_cli_start("nxpack", help_text);
+    nx_cli_start("nxpack", help_text, argc, argv);
     for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof verbs[0]; i++)
         if (strcmp(argv[1], verbs[i].name) == 0)
             return verbs[i].run(argc - 1, argv + 1);

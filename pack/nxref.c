@@ -7,6 +7,7 @@
 
 #include "common/embed.h"
 #include "common/io.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "formats/domain.h"
 #include "formats/reference.h"
@@ -31,6 +32,7 @@ static const struct option long_options[] = {
     { "base", required_argument, NULL, OPT_BASE },
     { "title", required_argument, NULL, OPT_TITLE },
     { "install-from", required_argument, NULL, OPT_INSTALL_FROM },
+    NX_CLI_JSON,
     NX_CLI_LONG,
 };
 #define N_OPTIONS (sizeof long_options / sizeof *long_options)
@@ -91,6 +93,18 @@ static int fill(struct nx_reference *reference, char **urls, int n_urls, const s
     return 0;
 }
 
+static json_t *reference_json(const struct nx_reference *reference, const char *path)
+{
+    char digest[NX_DIGEST_HEX], signer[NX_DIGEST_HEX];
+    json_t *urls = json_array();
+    for (unsigned i = 0; i < reference->n_urls; i++)
+        json_array_append_new(urls, nx_json_text(reference->urls[i]));
+    return json_pack("{s:o, s:s, s:s?, s:o}", "reference", nx_json_text(path), "manifest",
+                     nx_digest_hex(&reference->manifest_digest, digest), "signer",
+                     reference->signer ? nx_key_fingerprint(reference->signer, signer) : NULL,
+                     "urls", urls);
+}
+
 static int write_reference(const struct nx_reference *reference, const char *path,
                            struct nx_error *err)
 {
@@ -99,6 +113,8 @@ static int write_reference(const struct nx_reference *reference, const char *pat
         nx_write_file(path, 0644, xml.data, xml.len, err) < 0)
         return -1;
     char text[NX_DIGEST_HEX];
+    if (nx_json_wanted())
+        return nx_json_print(reference_json(reference, path), err);
     if (reference->signer)
         nx_log(NX_LOG_NOTICE, "%s: pins the package and its signer %s", path,
                nx_key_fingerprint(reference->signer, text));
@@ -156,6 +172,9 @@ static int write_page(const struct arguments *args, const struct nx_offer *offer
     const struct nx_page_options options = { .title = args->title, .install = install };
     if (nx_page_write(args->html, offers, (size_t)n, &options, err) < 0)
         return -1;
+    if (nx_json_wanted())
+        return nx_json_print(
+            json_pack("{s:o, s:i}", "page", nx_json_text(args->html), "machines", n), err);
     nx_log(NX_LOG_NOTICE, "%s: offers %d machine%s", args->html, n, n == 1 ? "" : "s");
     return 0;
 }
@@ -238,7 +257,7 @@ static int reference_main(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    nx_cli_start("nxref", help_text);
+    nx_cli_start("nxref", help_text, argc, argv);
     if (argc > 1 && strcmp(argv[1], "check") == 0)
         return nx_verb_check(argc - 1, argv + 1);
     return reference_main(argc, argv);

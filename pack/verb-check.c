@@ -4,12 +4,12 @@
 
 #include <arpa/inet.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/http.h"
 #include "common/io.h"
+#include "common/json.h"
 #include "common/progress.h"
 #include "pack/cli.h"
 #include "pack/webcheck.h"
@@ -155,17 +155,6 @@ static json_t *check_json(const struct nx_webcheck *check)
         (int)nx_webcheck_count(check, NX_SEVERITY_NOTE), "findings", findings_json(check));
 }
 
-static int print_json(const struct nx_webcheck *check, struct nx_error *err)
-{
-    json_t *root = check_json(check);
-    int ret = root ? json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) : -1;
-    json_decref(root);
-    if (ret < 0)
-        return nx_fail(err, NX_ERR_SYSTEM, "cannot write JSON");
-    putchar('\n');
-    return 0;
-}
-
 /* ---- all together ---- */
 
 static int add_address(struct nx_webcheck_options *options, const char *text, struct nx_error *err)
@@ -207,7 +196,7 @@ static int report(const char *url, const struct nx_webcheck_options *options, bo
         return nx_fail_errno(err, "check");
     if (nx_webcheck_run(url, options, check, err) < 0)
         return -1;
-    if (json && print_json(check, err) < 0)
+    if (json && nx_json_print(check_json(check), err) < 0)
         return -1;
     if (!json)
         print_text(check);

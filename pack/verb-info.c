@@ -3,12 +3,12 @@
 #include "pack/verbs.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/http.h"
 #include "common/io.h"
+#include "common/json.h"
 #include "common/plain.h"
 #include "common/progress.h"
 #include "formats/machine.h"
@@ -177,23 +177,12 @@ static json_t *info_json(const struct info *info)
         "images", images_json(m));
 }
 
-static int print_json(const struct info *info, struct nx_error *err)
-{
-    json_t *root = info_json(info);
-    int ret = root ? json_dumpf(root, stdout, JSON_INDENT(2)) : -1;
-    json_decref(root);
-    if (ret < 0)
-        return nx_fail(err, NX_ERR_SYSTEM, "cannot write JSON");
-    putchar('\n');
-    return 0;
-}
-
 static int show(const char *location, struct nx_web_options *web, bool json, struct nx_error *err)
 {
     struct info info = { 0 };
     int ret = read_info(location, web, &info, err);
     if (ret == 0 && json)
-        ret = print_json(&info, err);
+        ret = nx_json_print(info_json(&info), err);
     else if (ret == 0)
         print_text(&info);
     nx_head_free(info.head);

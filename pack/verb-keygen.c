@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/io.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "pack/cli.h"
 #include "pack/passphrase.h"
@@ -15,6 +16,7 @@ enum { OPT_PASSPHRASE = 256 };
 
 static const struct option long_options[] = {
     { "passphrase", no_argument, NULL, OPT_PASSPHRASE },
+    NX_CLI_JSON,
     NX_CLI_LONG,
 };
 
@@ -55,6 +57,11 @@ static int generate(const char *path, bool protect, struct nx_error *err)
         return -1;
     }
     char text[NX_DIGEST_HEX];
+    if (nx_json_wanted())
+        return nx_json_print(json_pack("{s:o, s:o, s:s}", "private", nx_json_text(path), "public",
+                                       nx_json_text(public), "fingerprint",
+                                       nx_key_fingerprint(key, text)),
+                             err);
     nx_log(NX_LOG_NOTICE, "%s: keep it secret; give %s to those who are to trust your packages",
            path, public);
     printf("%s\n", nx_key_fingerprint(key, text));

@@ -2,12 +2,12 @@
 /* libvirt's domains, and which of them can be packed. */
 #include "pack/verbs.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/interrupt.h"
 #include "common/io.h"
+#include "common/json.h"
 #include "common/plain.h"
 #include "pack/byname.h"
 #include "pack/cli.h"
@@ -92,14 +92,6 @@ static int print_text(const json_t *list, struct nx_error *err)
     return 0;
 }
 
-static int print_json(const json_t *list, struct nx_error *err)
-{
-    if (json_dumpf(list, stdout, JSON_INDENT(2)) < 0)
-        return nx_fail(err, NX_ERR_SYSTEM, "the list cannot be said in JSON");
-    printf("\n");
-    return 0;
-}
-
 static int list_domains(const char *uri, bool json, struct nx_error *err)
 {
     NX_AUTO_VIRT struct nx_virt *virt = NULL;
@@ -116,7 +108,7 @@ static int list_domains(const char *uri, bool json, struct nx_error *err)
     }
     nx_virt_free_all(domains, n);
     if (ret == 0)
-        ret = json ? print_json(list, err) : print_text(list, err);
+        ret = json ? nx_json_print(json_incref(list), err) : print_text(list, err);
     json_decref(list);
     return ret < 0 ? -1 : nx_flush_stdout(err);
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "common/cleanup.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "formats/package.h"
 #include "pack/cli.h"
@@ -13,6 +14,7 @@ enum { OPT_REMOVE = 256 };
 static const struct option long_options[] = {
     { "key", required_argument, NULL, 'k' },
     { "remove", no_argument, NULL, OPT_REMOVE },
+    NX_CLI_JSON,
     NX_CLI_LONG,
 };
 
@@ -25,6 +27,10 @@ static int sign(const char *path, const char *key_path, struct nx_error *err)
     if (nx_parts_open(&parts, path, O_RDWR, err) < 0 || nx_package_sign(&parts, key, err) < 0)
         return -1;
     char text[NX_DIGEST_HEX];
+    if (nx_json_wanted())
+        return nx_json_print(json_pack("{s:o, s:s?}", "file", nx_json_text(path), "signer",
+                                       key ? nx_key_fingerprint(key, text) : NULL),
+                             err);
     if (key)
         nx_log(NX_LOG_NOTICE, "%s: signed by %s", path, nx_key_fingerprint(key, text));
     else

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "common/interrupt.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/progress.h"
 #include "formats/devicestate.h"
@@ -26,6 +27,7 @@ enum {
 static const struct option long_options[] = {
     { "format", required_argument, NULL, OPT_FORMAT },
     { "threads", required_argument, NULL, OPT_THREADS },
+    NX_CLI_JSON,
     NX_CLI_LONG,
 };
 
@@ -121,6 +123,19 @@ static int make_dir(struct unpacking *u, const char *dir, struct nx_error *err)
     return u->dir ? 0 : nx_fail_errno(err, "%s", dir);
 }
 
+static json_t *unpacked_json(const struct unpacking *u)
+{
+    const struct nx_manifest *m = u->reading.head->manifest;
+    json_t *images = json_array();
+    for (unsigned i = 0; i < m->n_images; i++)
+        json_array_append_new(images, json_pack("{s:s, s:s, s:o}", "name", u->images[i].image,
+                                                "format", u->images[i].format, "file",
+                                                nx_json_text(u->images[i].path)));
+    return json_pack("{s:o, s:s, s:s?, s:o}", "directory", nx_json_text(u->dir), "domain",
+                     "domain.xml", "device-state", m->suspended ? "device-state" : NULL, "images",
+                     images);
+}
+
 static int unpack(struct unpacking *u, const char *path, const char *dir, struct nx_error *err)
 {
     if (nx_reading_open(&u->reading, path, err) < 0 || make_dir(u, dir, err) < 0)
@@ -133,6 +148,8 @@ static int unpack(struct unpacking *u, const char *path, const char *dir, struct
     nx_progress_end();
     if (ret < 0 || write_state(u, err) < 0 || write_domain(u, err) < 0)
         return -1;
+    if (nx_json_wanted())
+        return nx_json_print(unpacked_json(u), err);
     nx_log(NX_LOG_NOTICE, "%s: %u image%s%s and domain.xml unpacked into %s", path, m->n_images,
            m->n_images == 1 ? "" : "s", m->suspended ? ", the device state" : "", dir);
     return 0;

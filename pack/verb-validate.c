@@ -2,12 +2,12 @@
 /* Can this domain be packed, and if not, why?  Everything that is wrong, not only the first. */
 #include "pack/verbs.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "common/io.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "pack/author.h"
 #include "pack/byname.h"
@@ -55,15 +55,10 @@ static void print_text(const struct nx_findings *f, const char *path, bool runs)
 
 static int print_json(const struct nx_findings *f, const char *path, struct nx_error *err)
 {
-    json_t *root = json_pack("{s:o, s:b, s:O, s:O, s:O}", "file", nx_json_text(path), "packageable",
-                             json_array_size(f->problems) == 0, "problems", f->problems, "changes",
-                             f->changes, "images", f->images);
-    int ret = root ? json_dumpf(root, stdout, JSON_INDENT(2)) : -1;
-    json_decref(root);
-    if (ret < 0)
-        return nx_fail(err, NX_ERR_SYSTEM, "%s: cannot be said in JSON", path);
-    printf("\n");
-    return 0;
+    return nx_json_print(json_pack("{s:o, s:b, s:O, s:O, s:O}", "file", nx_json_text(path),
+                                   "packageable", json_array_size(f->problems) == 0, "problems",
+                                   f->problems, "changes", f->changes, "images", f->images),
+                         err);
 }
 
 /* The managed save of a domain that can be packed: it is what packing takes.  *ret_path (to be freed) is NULL without. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/io.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "pack/cli.h"
 #include "pack/pipeline.h"
@@ -14,6 +15,7 @@ enum { OPT_THREADS = 256 };
 static const struct option long_options[] = {
     { "key", required_argument, NULL, 'k' },
     { "threads", required_argument, NULL, OPT_THREADS },
+    NX_CLI_JSON,
     NX_CLI_LONG,
 };
 
@@ -40,10 +42,18 @@ static int verify(const char *path, const char *key_path, unsigned threads, stru
         (key_path && check_signer(&reading, key_path, err) < 0) ||
         nx_verify(&reading, threads, err) < 0)
         return -1;
-    if (nx_log_level() < NX_LOG_NOTICE) /* -q: the exit status says it */
-        return 0;
     char text[NX_DIGEST_HEX];
     const struct nx_key *signer = reading.head->signer;
+    const struct nx_manifest *m = reading.head->manifest;
+    uint64_t size =
+        nx_manifest_is_cut(m, reading.parts.size) ? nx_manifest_end(m) : reading.parts.size;
+    if (nx_json_wanted())
+        return nx_json_print(
+            json_pack("{s:o, s:b, s:s?, s:I}", "file", nx_json_text(path), "whole", 1, "signer",
+                      signer ? nx_key_fingerprint(signer, text) : NULL, "size", (json_int_t)size),
+            err);
+    if (nx_log_level() < NX_LOG_NOTICE) /* -q: the exit status says it */
+        return 0;
     printf("%s: whole, %s%s\n", path, signer ? "signed by " : "not signed",
            signer ? nx_key_fingerprint(signer, text) : "");
     return nx_flush_stdout(err);

@@ -8,20 +8,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 guide=docs/admin.md
 
-# commands SECTION: what the guide has to run there, as a script: a line that `# →` follows is tried until its output has that
-# text.
-commands() {
-    awk -v wanted="$1" '
-        /^#+ / && !block { title = $0; sub(/^#+ /, "", title) }
-        /^```/ { block = !block && $0 == "```sh"; next }
-        !block || title != wanted { next }
-        match($0, / +# → /) {
-            print "said \x27" substr($0, RSTART + RLENGTH) "\x27 <<\x27END OF COMMAND\x27\n" substr($0, 1, RSTART - 1) "\nEND OF COMMAND"
-            next
-        }
-        { print }' "$guide"
-}
-sections() { awk '/^#+ / && !block { title = $0; sub(/^#+ /, "", title) } /^```/ { block = !block && $0 == "```sh"; if (block) print title }' "$guide" | uniq; }
+. tests/lib/guide.sh
 
 if [ "${1:-}" != inside ]; then
     . tests/lib/http.sh
@@ -114,22 +101,8 @@ stop_all() {
 follow() {
     echo "$SECONDS s: $1"
     ran+=("$1")
-    {
-        cat <<'END'
-set -eE -o pipefail
-trap 'echo "the guide: this fails: $BASH_COMMAND" >&2' ERR
-said() {
-    local command out deadline=$((SECONDS + 30))
-    command=$(cat)
-    until out=$(eval "$command" 2>&1) && grep -qF -- "$1" <<<"$out"; do
-        [ $SECONDS -lt $deadline ] || { echo "the guide: $command"; echo "  should say: $1"; echo "  says: $out"; exit 1; } >&2
-        sleep 0.1
-    done
-}
-END
-        commands "$1"
-    } >/tmp/commands
-    [ "$(commands "$1" | wc -l)" -gt 0 ] || { echo "FAILED: the guide has no section \"$1\" with commands"; failed=$((failed + 1)); return 1; }
+    guide_script "$guide" "$1" >/tmp/commands
+    [ "$(guide_commands "$guide" "$1" | wc -l)" -gt 0 ] || { echo "FAILED: the guide has no section \"$1\" with commands"; failed=$((failed + 1)); return 1; }
     bash /tmp/commands >/tmp/said 2>&1 </dev/null && return
     echo "FAILED: \"$1\""
     tail -n 15 /tmp/said
@@ -159,7 +132,7 @@ for cache in nginx Varnish; do
 done
 
 # Nothing in the guide was left out.
-left=$(comm -23 <(sections | sort -u) <(printf '%s\n' "${ran[@]}" | sort -u))
+left=$(comm -23 <(guide_sections "$guide" | sort -u) <(printf '%s\n' "${ran[@]}" | sort -u))
 [ -z "$left" ] || { echo "FAILED: not tried: $left"; failed=$((failed + 1)); }
 echo "${#ran[@]} sections followed, $failed failed"
 [ $failed = 0 ]

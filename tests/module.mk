@@ -22,3 +22,19 @@ $(B)/tools/%.so: tests/preload/%.c $(wildcard tests/preload/*.h) $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(NX_CPPFLAGS) -U_FILE_OFFSET_BITS $(filter-out -fPIE -fsanitize=%,$(NX_CFLAGS)) $(CFLAGS) -fPIC -shared -o $@ $< -ldl
+
+# A program as intermediate code of LLVM's, whole, without what it never calls: in it stands what it can say
+# (tests/messages/).  Line numbers only, for a message without its place would be hard to find.
+IR_FLAGS := $(filter-out -fstack-protector-strong -W%,$(NX_CFLAGS)) -O1 -Xclang -disable-llvm-passes -gline-tables-only
+$(B)/%.bc: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,IR,$<)
+	$(Q)clang $(NX_CPPFLAGS) $(CPPFLAGS) $(PKG_CFLAGS) $(IR_FLAGS) -MMD -MP -emit-llvm -c -o $@ $<
+define ir_rule
+$(B)/$(1).ll: $($(1)_MAIN:%.c=$(B)/%.bc) $(foreach m,$($(1)_USES),$($(m)_SRCS:%.c=$(B)/%.bc))
+	$$(call say,IR,$$@)
+	$$(Q)llvm-link $$^ | opt -passes='internalize,globaldce,function(mem2reg,simplifycfg)' -internalize-public-api-list=main -S -o $$@
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call ir_rule,$(p))))
+$(B)/%.messages: $(B)/%.ll tests/messages/formats.awk
+	$(Q)LC_ALL=C awk -f tests/messages/formats.awk $< | LC_ALL=C sort -t: -k1,1 -k2,2n > $@

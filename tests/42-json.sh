@@ -1,0 +1,101 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# --json: what each verb that has it prints is one JSON value with what its manual page says, and so is a failure, whose line
+# on stderr and exit status stay as they are.
+. tests/lib/http.sh
+. tests/lib/pack.sh
+trap 'stop_servers; rm -rf "$work"' EXIT
+NXFETCH=$(realpath -m "$BUILD")/nxfetch
+export HOME=$work XDG_CACHE_HOME=$work/cache XDG_CONFIG_HOME=$work/config
+mkdir "$work/www"
+content "$work/disk.raw" 2M
+domain raw:"$work/disk.raw" >"$work/in.xml"
+
+# json FILTER WANTED COMMAND...: it succeeds, says nothing on stderr, and jq finds that in its output
+json() {
+    local filter=$1 wanted=$2 status=0
+    shift 2
+    "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
+    is "$*: status, stderr" '0 ' "$status $(cat "$work/err")"
+    is "$*: one value" 1 "$(jq -s length "$work/out" 2>&1)"
+    is "$*: $filter" "$wanted" "$(jq -c "$filter" "$work/out" 2>&1)"
+}
+# json_fails STATUS CODE TEXT COMMAND...: it fails, with the same words in JSON and on stderr
+json_fails() {
+    local wanted=$1 code=$2 text=$3 status=0
+    shift 3
+    "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
+    is "$*: status" "$wanted" $status
+    is "$*: its members" '["error"] ["code","message"]' "$(jq -c 'keys, (.error | keys)' "$work/out" 2>&1 | tr '\n' ' ' | sed 's/ $//')"
+    is "$*: code" "$code" "$(jq -r .error.code "$work/out")"
+    is "$*: the same words" "$(basename "$1"): $(jq -r .error.message "$work/out")" "$(grep -v '^Try ' "$work/err")"
+    grep -qF -- "$text" "$work/err" || fail "$*" "wanted: $text" "got:    $(cat "$work/err")"
+}
+
+# ---- nxpack ----
+json '[keys, .private, .public, (.fingerprint | length)]' "[[\"fingerprint\",\"private\",\"public\"],\"$work/a.pem\",\"$work/a.pub.pem\",64]" \
+    "$NXPACK" keygen --json "$work/a.pem"
+signer=$(jq -r .fingerprint "$work/out")
+json_fails 1 system 'never overwritten' "$NXPACK" keygen --json "$work/a.pem"
+"$NXPACK" -q -k "$work/a.pem" -n demo "$work/in.xml" "$work/www/demo.nxpk" || exit 1
+size=$(stat -c %s "$work/www/demo.nxpk")
+json '[.name, .signer, .size]' "[\"demo\",\"$signer\",$size]" "$NXPACK" info --json "$work/www/demo.nxpk"
+json '[.file, .whole, .signer, .size]' "[\"$work/www/demo.nxpk\",true,\"$signer\",$size]" "$NXPACK" verify --json -k "$work/a.pub.pem" "$work/www/demo.nxpk"
+json .packageable true "$NXPACK" validate --json "$work/in.xml"
+json '[.domain, ."device-state", .images[0].format, (.images[0].file | split("/")[-1])]' '["domain.xml",null,"qcow2","disk0.qcow2"]' \
+    "$NXPACK" unpack --json --format qcow2 "$work/www/demo.nxpk" "$work/unpacked"
+[ -s "$(jq -r .images[0].file "$work/out")" ] || fail 'the unpacked file is not there' "$(cat "$work/out")"
+cp "$work/www/demo.nxpk" "$work/www/unsigned.nxpk"
+json '[keys, .signer]' '[["file","signer"],null]' "$NXPACK" sign --json --remove "$work/www/unsigned.nxpk"
+json .signer null "$NXPACK" verify --json "$work/www/unsigned.nxpk"
+json .signer "\"$signer\"" "$NXPACK" sign -k "$work/a.pem" --json "$work/www/unsigned.nxpk"
+"$NXPACK" sign -q --remove "$work/www/unsigned.nxpk"
+json_fails 1 trust 'is not signed' "$NXPACK" verify --json -k "$work/a.pub.pem" "$work/www/unsigned.nxpk"
+json_fails 2 usage 'too few arguments' "$NXPACK" info --json
+json_fails 2 usage 'not a number' "$NXPACK" verify --threads x --json "$work/www/demo.nxpk" # a mistake before it
+cp "$work/www/demo.nxpk" "$work/www/rotten.nxpk"
+dd if=/dev/zero of="$work/www/rotten.nxpk" bs=1 seek=$((size / 2)) count=64 conv=notrunc status=none
+json_fails 1 format 'rotten.nxpk' "$NXPACK" verify --json "$work/www/rotten.nxpk"
+
+# ---- nxref ----
+start_nxserve "$work/www" || exit 1
+url=$URL_BASE/demo.nxpk
+json '[.reference, .signer, .urls]' "[\"$work/demo.netx\",\"$signer\",[\"$url\"]]" "$NXREF" --json -k "$work/a.pub.pem" "$url" "$work/demo.netx"
+digest=$("$NXPACK" info --json "$work/www/demo.nxpk" | jq -r .manifest)
+is 'the reference pins it' "$digest" "$(jq -r .manifest "$work/out")"
+json '[.page, .machines]' "[\"$work/index.html\",1]" "$NXREF" --json --html "$work/index.html" "$url"
+json_fails 1 server 'not found' "$NXREF" --json "$URL_BASE/absent.nxpk" "$work/absent.netx"
+json_fails 2 usage 'URL' "$NXREF" check --json
+"$NXREF" check --json "$url" >"$work/out" 2>"$work/err"
+is 'nxref check' '["errors","findings"]' "$(jq -c '[keys[] | select(. == "errors" or . == "findings")]' "$work/out")"
+
+# ---- nxfetch ----
+json '[.name, .signer]' "[\"demo\",\"$signer\"]" "$NXFETCH" info --json "$url"
+end=$(jq .size "$work/out") # without what the ZIP has behind it
+[ "$end" -gt $((size - 2000)) ] || fail "info's size" "$end of $size"
+json '[keys, .location, .name, .digest, .signer, .size]' "[[\"digest\",\"location\",\"name\",\"serial\",\"signer\",\"size\"],\"$url\",\"demo\",\"$digest\",\"$signer\",$end]" \
+    "$NXFETCH" pull --json "$url"
+json '[.signers[0].fingerprint, .signers[0].trusted, .signers[0].name, .signers[0].network, .forgotten]' "[\"$signer\",true,\"anna\",false,null]" \
+    "$NXFETCH" trust add --json --name anna --no-network "$work/a.pub.pem"
+json '.signers | length' 1 "$NXFETCH" trust list --json
+cp "$work/out" "$work/list"
+json '[.fingerprint, .urls]' "[\"$signer\",[]]" "$NXFETCH" trust show --json "$signer"
+json '.signers[0] | [.fingerprint, .trusted]' "[\"$signer\",false]" "$NXFETCH" trust remove --json "$signer"
+json '.signers' '[]' "$NXFETCH" trust list --json
+json '.signers | map([.fingerprint, .name])' "[[\"$signer\",\"anna\"]]" "$NXFETCH" trust import --json "$work/list"
+json_fails 1 trust 'nothing has run from there' "$NXFETCH" trust remove --json "$url"
+json '[(.bytes > 0), .packages]' '[true,1]' "$NXFETCH" cache show --json
+json '[(.good > 0), .bad]' '[true,0]' "$NXFETCH" cache verify --json
+json .freed 0 "$NXFETCH" cache prune --json 1G
+json '.freed > 0' true "$NXFETCH" cache clear --json
+json_fails 1 server 'not found' "$NXFETCH" info --json "$URL_BASE/absent.nxpk"
+json_fails 1 format rotten.nxpk "$NXFETCH" pull --json "$URL_BASE/rotten.nxpk"
+json_fails 1 network 'not in the cache' "$NXFETCH" info --json --offline "$URL_BASE/other.nxpk"
+json_fails 1 network 127.0.0.1 "$NXFETCH" info --json http://127.0.0.1:9/x.nxpk
+json_fails 1 system 'No such file' "$NXFETCH" info --json "$work/absent.nxpk"
+json_fails 2 usage 'is not an option' "$NXFETCH" info --json --bogus x.nxpk
+json_fails 2 usage 'which machine' "$NXFETCH" --json
+# Without it stdout stays empty when something fails.
+"$NXFETCH" info "$URL_BASE/absent.nxpk" >"$work/out" 2>/dev/null
+is 'without --json' '' "$(cat "$work/out")"
+finish
