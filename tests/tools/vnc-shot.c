@@ -64,6 +64,7 @@ int main(int argc, char **argv)
         }
     }
     int r = write_picture(client, argv[2]);
+    free(client->frameBuffer);
     rfbClientCleanup(client);
     if (r < 0)
         perror(argv[2]);
