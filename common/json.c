@@ -27,8 +27,9 @@ int nx_json_print(json_t *object, struct nx_error *err)
     /* Six digits are enough for seconds and rates, and 0.1 stays 0.1. */
     int ret = json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     json_decref(object);
-    if (ret == 0)
-        putchar('\n');
+    if (ret < 0)
+        return nx_fail(err, NX_ERR_SYSTEM, "--json: no memory, or standard output takes nothing");
+    putchar('\n');
     return nx_flush_stdout(err);
 }
 
