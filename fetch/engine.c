@@ -79,9 +79,8 @@ struct engine {
     bool go;        /* under lock */
     enum nx_go how; /* set before go */
     bool started;   /* under lock */
-    bool
-        mapped; /* under lock: images and map are there, until the session's end, and can be asked for */
-    bool quit; /* under lock */
+    bool mapped;    /* under lock: images and map are there, and stay */
+    bool quit;      /* under lock */
 };
 
 static void set_flag(struct engine *engine, bool *flag)

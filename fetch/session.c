@@ -82,14 +82,15 @@ static void take_stats(struct nx_session *session)
 
 /* ---- who asks ---- */
 
-/* Those who wait for a map get it: the payload, or NULL. */
+/* The first of those who wait for a map gets it: the payload, or NULL.  The engine answers in the order of asking. */
 static void answer_asked(struct nx_session *session, const struct nx_buffer *map)
 {
-    for (unsigned i = 0; i < session->n_asked; i++) {
-        const struct nx_asked *asked = &session->asked[i];
-        nx_control_answer(session->control, asked->id, nx_status_json(session, map, asked->cells));
-    }
-    session->n_asked = 0;
+    if (session->n_asked == 0)
+        return;
+    const struct nx_asked asked = session->asked[0];
+    session->n_asked--;
+    memmove(session->asked, session->asked + 1, session->n_asked * sizeof asked);
+    nx_control_answer(session->control, asked.id, nx_status_json(session, map, asked.cells));
 }
 
 /* The engine knows the map; before there is one, and a head, nobody does. */
@@ -535,7 +536,8 @@ void nx_session_stop_engine(struct nx_session *session)
     if (session->has_engine) {
         int64_t due = nx_now_ms() + ENGINE_STOP_MS;
         take_last_stats(session, due);
-        answer_asked(session, NULL);
+        while (session->n_asked)
+            answer_asked(session, NULL);
         nx_engine_stop(&session->engine, left_ms(due));
         session->has_engine = false;
         nx_session_set_state(session, "ended");

@@ -10,6 +10,16 @@ command -v tmux >/dev/null || { echo 'tmux is not installed'; exit 77; }
 echo "accelerator: $ACCEL"
 NXFETCH=$(realpath "$BUILD/nxfetch")
 err=$WORK/err
+tmux=(tmux -S "$WORK/tmux" -f /dev/null)
+mounter=
+at_end() {
+    local status=$?
+    "${tmux[@]}" kill-server 2>/dev/null
+    [ -z "$mounter" ] || kill "$mounter"
+    (exit $status)
+    end_of_test
+}
+trap at_end EXIT
 
 # refused STATUS PATTERN ARGUMENT...: nxfetch ends so, with a line that fits, and prints nothing.
 refused() {
@@ -143,8 +153,6 @@ echo "without a terminal: lines, no colours, valid JSON"
 
 # ---- in a terminal ----
 
-tmux=(tmux -S "$WORK/tmux" -f /dev/null)
-HTTP_PIDS+=() # tmux's server ends with its session
 LC_ALL=C.UTF-8 TERM=xterm-256color "${tmux[@]}" new-session -d -x 80 -y 24 -s t "env -u NO_COLOR PS1='shell> ' bash --norc --noprofile -i" || die "tmux"
 captured() { "${tmux[@]}" capture-pane -p "$@" -t t; }
 shows() { captured "${@:2}" | grep -Eq -- "$1"; }
@@ -216,6 +224,7 @@ same "what the other one does" "$(json "$mounter" | jq -r '.[0].verb')" mount
 "$NXFETCH" power stop "$mounter" || die "power stop of a mount"
 timeout 20 tail --pid=$mounter -f /dev/null || die "the mount does not end"
 wait $mounter || die "the mount ends with $?"
+mounter=
 
 # ---- those who do not behave ----
 

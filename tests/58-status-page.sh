@@ -10,6 +10,13 @@
 . tests/lib/screens.sh
 NXFETCH=$(realpath "$BUILD/nxfetch")
 pictures=${KEEP:-$WORK/pictures}
+at_end() {
+    local status=$?
+    stop_browser 2>/dev/null
+    (exit $status)
+    end_of_test
+}
+trap at_end EXIT
 mkdir -p "$pictures" "$WORK/mount"
 
 package tiny || die "packing"
@@ -136,5 +143,4 @@ fetch_ended 20
 shows '#notice' '^No machine is running here now'
 kill -TERM $page
 wait_for 20 "$RELAY_PID" fits '#notice' 'does not answer any more' || die "the page does not see the server's end: $(text '#notice')"
-stop_browser
 echo "the page: drawn at three widths, light and dark; its numbers are the JSON's; machine $DRAWING chosen and left"
