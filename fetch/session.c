@@ -253,6 +253,14 @@ static int take_message(struct nx_session *session, struct nx_error *err)
     }
 }
 
+/* Is there room for a token, so that sending it does not wait?  An engine that was taken over may read nothing. */
+static bool engine_takes(const struct nx_session *session)
+{
+    struct pollfd pfd = { .fd = session->has_engine ? session->engine.channel : -1,
+                          .events = POLLOUT };
+    return poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLOUT);
+}
+
 /* The user's command is slow, or fails: the engine waits, and so may the machine, but neither ends for that.  It is said
  * once, and when it is over.
  */
@@ -269,11 +277,14 @@ static void make_token(struct nx_session *session)
     else if (session->no_token)
         nx_log(NX_LOG_NOTICE, "--bearer-command has made a token again");
     session->no_token = ret < 0;
-    if (ret > 0 && session->has_engine) /* an engine that has gone is found out elsewhere */
+    if (ret < 0)
+        return;
+    if (engine_takes(session)) /* one that has gone is found out elsewhere */
         nx_channel_send(session->engine.channel, NX_MSG_TOKEN, bearer->output.data,
                         bearer->output.len, NULL);
-    if (ret > 0)
-        nx_bearer_wipe(bearer);
+    else
+        nx_bearer_want(bearer);
+    nx_bearer_wipe(bearer);
 }
 
 /* How long poll() may wait, when the caller would wait so long. */

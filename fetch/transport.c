@@ -20,8 +20,9 @@
 #define UNURGENT_MAX     4    /* of them, those that nobody waits for: connections stay free */
 #define DEMAND_RETRY_MS  5000 /* at most, while a guest waits: it goes on soon after the network */
 #define DEMAND_STALL     5    /* s of silence in a demand's first try: bound_slowness() */
-#define LIMITED_STALL    30   /* s, with a limited rate */
-#define SLOW_SPEED       256  /* bytes/s: what is slower than that is silence, at first */
+#define LIMITED_STALL    30   /* s, with a rate that is limited to less than NARROW */
+#define NARROW           (256 << 10) /* bytes/s: each transfer may have to wait long for all others */
+#define SLOW_SPEED       256         /* bytes/s: what is slower than that is silence, at first */
 #define READAHEAD_TRIES  1
 #define CURL_BUFFER_SIZE (128L << 10)
 #define RATE_BUFFER_SIZE (16L << 10) /* with a limit, which is kept in steps of this */
@@ -127,7 +128,8 @@ static struct nx_transfer *take_next(struct nx_transport *transport, int64_t *ne
                     *next_due = transfer->due;
                 continue;
             }
-            if (transfer->wants_token)
+            if (transfer->wants_token &&
+                nx_login_is_current(transport->options->login, &transfer->http.used))
                 continue;
             if (!has_room(transport, transfer->priority))
                 break;
@@ -213,7 +215,7 @@ static void bound_slowness(struct nx_transport *transport, const struct nx_trans
     pthread_mutex_lock(&transport->lock);
     bool background = transfer->priority == NX_PRIORITY_BACKGROUND;
     pthread_mutex_unlock(&transport->lock);
-    if (transport->rate.limit) { /* it is we who are slow: each may have to wait for all others */
+    if (transport->rate.limit && transport->rate.limit < NARROW) { /* it is we who are slow */
         long turns = (long)(TRANSFERS_MAX * RATE_BUFFER_SIZE / transport->rate.limit);
         curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
         curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, LIMITED_STALL + turns);
@@ -246,7 +248,7 @@ static int start_with(struct nx_transport *transport, struct nx_transfer *transf
     http->opaque = transfer;
     transfer->transport = transport;
     transfer->started = nx_now_ms();
-    transfer->held = transfer->throttled = false;
+    transfer->held = transfer->throttled = transfer->wants_token = false;
     transfer->counted = 0;
     if (http->kept == 0)
         transfer->first_mirror = transfer->mirror;
@@ -465,12 +467,12 @@ static bool wait_for_token(struct nx_transport *transport, struct nx_transfer *t
     bool current = nx_login_is_current(login, &http->used);
     bool asks = current && !transport->token_asked;
     transport->token_asked = transport->token_asked || current;
-    transfer->wants_token = current && !refused;
     pthread_mutex_unlock(&transport->lock);
     if (asks)
         nx_report_send(transport->report, NX_MSG_TOKEN_WANTED, NULL, 0);
     if (refused && current)
         return false;
+    transfer->wants_token = true; /* until there is one: take_next() */
     deactivate(transport, transfer);
     queue_again(transport, transfer, 0);
     return true;
@@ -478,12 +480,8 @@ static bool wait_for_token(struct nx_transport *transport, struct nx_transfer *t
 
 void nx_transport_go_on_with_token(struct nx_transport *transport)
 {
-    struct nx_transfer *transfer;
     pthread_mutex_lock(&transport->lock);
     transport->token_asked = false;
-    for (int p = 0; p < NX_PRIORITIES; p++)
-        TAILQ_FOREACH(transfer, &transport->queues[p], link)
-    transfer->wants_token = false;
     pthread_mutex_unlock(&transport->lock);
     curl_multi_wakeup(transport->multi);
 }

@@ -75,7 +75,7 @@ struct nx_transfer {
     bool held;             /* arrived() wanted no more; network thread */
     bool throttled;        /* the rate's limit lets no more in; network thread */
     uint64_t counted;      /* bytes of this try that the rate's limit knows of; network thread */
-    bool wants_token;      /* it waits for another one than http.used has; under lock */
+    bool wants_token;      /* than http.used has; network thread */
     bool renewed;          /* it has waited for one, and was refused again; network thread */
     unsigned first_mirror; /* which has answered first: over volumes there may be several */
     unsigned failures;     /* that may pass */
