@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The Debian packages: built twice, elsewhere and otherwise, they are the same bytes; lintian finds nothing; on a clean Debian 12
 # each installs alone, and all of them together pack, serve and boot a machine for an ordinary user; purged they leave nothing.
-# 6 minutes, 3 of them two builds.
+# 9 minutes on two busy processors, 4 of them two builds.
 #   49-deb.sh                     the test; DEBS=build/deb: of the packages that are there, without building any
 #   49-deb.sh inside PART WORK    a part of it, called by itself where mounts and processes are its own
 set -u
