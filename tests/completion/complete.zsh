@@ -6,6 +6,7 @@ folder=$1 work=$2
 export folder work TERM=dumb ZDOTDIR=$work
 cat >$work/inside <<'END'
 PS1= PROMPT= RPROMPT=
+LISTMAX=100000 # ask nothing, however many there are
 unsetopt prompt_cr prompt_sp beep
 fpath=($folder $fpath)
 autoload -U compinit && compinit -u -d $work/dump
