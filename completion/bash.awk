@@ -71,11 +71,7 @@ END {
     print "    # Which verb, and how many arguments stand behind it?"
     print "    for ((i = 1; i < cword; i++)); do"
     print "        case ${words[i]} in"
-    taking = ""
-    for (i = 1; i <= n_opts; i++)
-        if (opt_arg[i] != "" && !opt_optional[i] && index("|" taking "|", "|" patterns(i) "|") == 0)
-            taking = taking (taking == "" ? "" : "|") patterns(i)
-    if (taking != "")
+    if ((taking = takers("", "", "|")) != "")
         print "            " taking ") ((i++)) ;;"
     print "            -*) ;;"
     print "            *)"
@@ -129,13 +125,7 @@ END {
     print "    case $path/$n in"
     for (p = 1; p <= n_paths; p++) {
         path = paths[p]
-        words_here = ""
-        if (path == "")
-            for (i = 1; i <= n_verbs; i++)
-                words_here = words_here " " verbs[i]
-        else if (path in subs)
-            words_here = subs[path]
-        words_here = trimmed(words_here)
+        words_here = verbs_behind(path)
         if (words_here != "")
             print "        '" path "'/0)\n            " complete_words(words_here) (n_args[path] ? "\n            local -a found=(\"${COMPREPLY[@]}\")\n            COMPREPLY=()\n            " complete_files(endings(args[path, 1])) "\n            COMPREPLY+=(\"${found[@]}\")" : "") " ;;"
         for (j = words_here == "" ? 1 : 2; j <= n_args[path]; j++)

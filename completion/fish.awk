@@ -39,14 +39,8 @@ END {
     print "            continue"
     print "        end"
     print "        switch \"$path/$n/$word\""
-    taking = ""
-    for (i = 1; i <= n_opts; i++)
-        if (opt_arg[i] != "" && !opt_optional[i] && !(opt_name[i] in taken)) {
-            taken[opt_name[i]] = 1
-            taking = taking " '*/" opt_name[i] "'" (opt_short[i] == "" ? "" : " '*/" opt_short[i] "'")
-        }
-    if (taking != "")
-        print "            case" taking "\n                set skip yes"
+    if ((taking = takers("'*/", "'", " ")) != "")
+        print "            case " taking "\n                set skip yes"
     print "            case '*/-*'"
     for (p = 2; p <= n_paths; p++)
         if (split(paths[p], words, " ") == 1)
@@ -89,13 +83,7 @@ END {
     for (p = 1; p <= n_paths; p++) {
         path = paths[p]
         at = path == "" ? "-" : path
-        list = ""
-        if (path == "")
-            for (i = 1; i <= n_verbs; i++)
-                list = list " " verbs[i]
-        else if (path in subs)
-            list = subs[path]
-        n = split(trimmed(list), words, " ")
+        n = split(verbs_behind(path), words, " ")
         for (i = 1; i <= n; i++) {
             text = short_text(verb_text[(path == "" ? "" : path " ") words[i]])
             complete(where("\"" at "/0\""), "-a " words[i] (text == "" ? "" : " -d " quoted(text)))

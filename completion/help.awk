@@ -301,3 +301,27 @@ function list_paths(    i, j, n, parts) {
             paths[++n_paths] = verbs[i] " " parts[j]
     }
 }
+
+# The options that take the next word if no value stands in their own, each with before and after, between separators.
+function takers(before, after, separator,    i, out, seen) {
+    out = ""
+    for (i = 1; i <= n_opts; i++) {
+        if (opt_arg[i] == "" || opt_optional[i] || (opt_name[i] in seen))
+            continue
+        seen[opt_name[i]] = 1
+        out = out (out == "" ? "" : separator) before opt_name[i] after
+        if (opt_short[i] != "")
+            out = out separator before opt_short[i] after
+    }
+    return out
+}
+
+# The verbs that can stand behind a path, between blanks.
+function verbs_behind(path,    i, out) {
+    if (path != "")
+        return path in subs ? trimmed(subs[path]) : ""
+    out = ""
+    for (i = 1; i <= n_verbs; i++)
+        out = out " " verbs[i]
+    return trimmed(out)
+}

@@ -70,13 +70,7 @@ END {
     print "local n=0"
     print "for ((i = 2; i < CURRENT; i++)); do"
     print "    case $words[i] in"
-    taking = ""
-    for (i = 1; i <= n_opts; i++)
-        if (opt_arg[i] != "" && !opt_optional[i] && !((opt_name[i]) in taken)) {
-            taken[opt_name[i]] = 1
-            taking = taking (taking == "" ? "" : "|") opt_name[i] (opt_short[i] == "" ? "" : "|" opt_short[i])
-        }
-    if (taking != "")
+    if ((taking = takers("", "", "|")) != "")
         print "        (" taking ") ((i++)) ;;"
     print "        (-*) ;;"
     print "        (*)"
@@ -105,13 +99,7 @@ END {
         depth = path == "" ? 0 : split(path, words, " ")
         for (i = 1; i <= depth; i++)
             print "            '" i ":verb:(" words[i] ")'"
-        list = ""
-        if (path == "")
-            for (i = 1; i <= n_verbs; i++)
-                list = list " " verbs[i]
-        else if (path in subs)
-            list = subs[path]
-        list = trimmed(list)
+        list = verbs_behind(path)
         for (j = 1; j <= n_args[path] || (j == 1 && list != ""); j++) {
             capitals = substr(args[path, j], 2)
             files = complete_files(endings(capitals))
