@@ -15,7 +15,8 @@ if [ $# = 0 ]; then
     command -v podman >/dev/null || { echo 'podman is not installed'; exit 77; }
     clean_debian || { echo 'FAILED: no clean Debian could be made'; exit 1; }
     child=''
-    trap '[ -z "$child" ] || { kill "$child"; wait "$child"; } 2>/dev/null; rm -rf "$work"' EXIT
+    # unshare lets no other signal end it; what it started goes with it
+    trap '[ -z "$child" ] || { kill -KILL "$child"; wait "$child"; } 2>/dev/null; rm -rf "$work"' EXIT
     trap 'exit 130' INT TERM HUP
     chmod 755 "$work"
     package tiny || exit 1
@@ -155,4 +156,5 @@ ended 'without FUSE'
 # What was fetched stays in the volume, for another container.
 run --rm -v cache:/home/nxfetch/.cache nxfetch cache show >"$work/said" 2>&1
 grep -q ' 1 packages known' "$work/said" || fail 'the cache in a volume' "$(cat "$work/said")"
+echo "$failed failed"
 [ $failed = 0 ]

@@ -14,7 +14,8 @@ if [ "${1:-}" != inside ]; then
     command -v lintian >/dev/null || { echo 'lintian is not installed'; exit 77; }
     clean_debian || { echo 'FAILED: no clean Debian could be made'; exit 1; }
     child=''
-    trap '[ -z "$child" ] || { kill "$child"; wait "$child"; } 2>/dev/null; rm -rf "$work"' EXIT
+    # unshare lets no other signal end it; what it started goes with it
+    trap '[ -z "$child" ] || { kill -KILL "$child"; wait "$child"; } 2>/dev/null; rm -rf "$work"' EXIT
     trap 'exit 130' INT TERM HUP
     chmod 755 "$work"
     unset LC_ALL LANG SOURCE_DATE_EPOCH
@@ -40,7 +41,7 @@ if [ "${1:-}" != inside ]; then
         done
     fi
     is 'the packages' 'nxfetch nxpack nxpk-doc nxserve' "$(ls "$work"/deb/*.deb | sed 's,.*/,,; s/_.*//' | xargs)"
-    is 'what lintian says' '' "$(lintian --allow-root -I --pedantic "$work"/deb/*.changes 2>&1)"
+    is 'what lintian says' '' "$(TMPDIR=$work lintian --allow-root -I --pedantic "$work"/deb/*.changes 2>&1)"
     # Every hardening flag of Debian's has reached the compiler and the linker.
     flags() { grep -E "^gcc .* -c -o build/debian/fetch/vm.o |^gcc .* -o build/debian/nxfetch " "$work/deb/log"; }
     for flag in -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Werror=format-security -ffile-prefix-map; do
