@@ -15,7 +15,7 @@ if [ "${1:-}" != inside ]; then
     . tests/lib/http.sh
     . tests/lib/guests.sh
     [ "$(id -u)" = 0 ] || { echo 'only root can make a network of its own'; exit 77; }
-    for program in script jq nginx tinyproxy curl; do command -v $program >/dev/null || { echo "$program is not installed"; exit 77; }; done
+    for program in script jq file nginx tinyproxy curl; do command -v $program >/dev/null || { echo "$program is not installed"; exit 77; }; done
     work=$(mktemp -d "${TMPDIR:-/tmp}/nxpk-user.XXXXXX") || exit 1
     trap 'stop_servers; rm -rf "$work"' EXIT
     [ -e /usr/share/novnc/core/rfb.js ] || { echo 'novnc is not installed'; exit 77; }
