@@ -4,13 +4,11 @@
 #     guide_sections DOCUMENT            those that have some
 #     guide_script DOCUMENT SECTION      a script of them, which ends at the first that fails, and says which
 # A line that `# → TEXT` follows is tried, for up to 30 s, until its output has that text.
-# A block below the comment <!-- check after merge --> is of what is not there yet.
 
 guide_commands() {
     awk -v wanted="$2" '
         /^#+ / && !block { title = $0; sub(/^#+ /, "", title) }
-        /^```/ { block = !block && $0 == "```sh" && !waits; waits = 0; next }
-        /^<!-- check after merge -->$/ { waits = 1 }
+        /^```/ { block = !block && $0 == "```sh"; next }
         !block || title != wanted { next }
         match($0, / +# → /) {
             print "said \x27" substr($0, RSTART + RLENGTH) "\x27 <<\x27END OF COMMAND\x27\n" substr($0, 1, RSTART - 1) "\nEND OF COMMAND"
@@ -20,8 +18,7 @@ guide_commands() {
 }
 guide_sections() {
     awk '/^#+ / && !block { title = $0; sub(/^#+ /, "", title) }
-        /^<!-- check after merge -->$/ { waits = 1 }
-        /^```/ { block = !block && $0 == "```sh" && !waits; waits = 0; if (block) print title }' "$1" | uniq
+        /^```/ { block = !block && $0 == "```sh"; if (block) print title }' "$1" | uniq
 }
 guide_script() {
     cat <<'END'
