@@ -10,6 +10,7 @@
 #include "common/embed.h"
 #include "common/interrupt.h"
 #include "common/io.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "fetch/peers.h"
 
@@ -25,7 +26,7 @@ static json_t *full_status(const struct nx_peer *peer)
     json_t *status = NULL;
     struct nx_error why = NX_ERROR_INIT;
     if (nx_peers_ask(peer->pid, nx_peers_status_request(CELLS), ASK_MS, &status, &why) < 0)
-        return json_pack("{s:i, s:s}", "pid", (int)peer->pid, "error", why.msg);
+        return json_pack("{s:i, s:o}", "pid", (int)peer->pid, "error", nx_json_text(why.msg));
     return status;
 }
 
