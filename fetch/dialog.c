@@ -29,7 +29,7 @@
 #define SAME_MS     30000 /* in which the same message is shown only once */
 
 static struct {
-    pid_t owner; /* 0: not open.  Our children inherit this, and show nothing */
+    pid_t owner; /* 0: not open.  Our children and other threads see this, too, and show nothing */
     enum nx_window_way window, notification;
     bool in_terminal; /* no window can ask, but this terminal */
     char last[TEXT_MAX];
@@ -47,7 +47,7 @@ static struct {
 
 static bool is_open(void)
 {
-    return dialog.owner && dialog.owner == getpid();
+    return dialog.owner && dialog.owner == gettid();
 }
 
 /* ---- running the programs ---- */
@@ -214,6 +214,14 @@ void nx_dialog_hide_progress(void)
         stop_progress();
 }
 
+void nx_dialog_forget(void)
+{
+    if (dialog.progress.lines >= 0)
+        close(nx_steal_fd(&dialog.progress.lines));
+    if (dialog.progress.its_end >= 0)
+        close(nx_steal_fd(&dialog.progress.its_end));
+}
+
 /* ---- messages ---- */
 
 static void close_message(void)
@@ -328,7 +336,7 @@ void nx_dialog_open(char **argv)
         if (!dialog.in_terminal)
             become_terminal(argv);
     }
-    dialog.owner = getpid();
+    dialog.owner = gettid();
     nx_log_set_listener(hear);
     nx_progress_set_listener(draw);
 }
