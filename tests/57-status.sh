@@ -28,7 +28,11 @@ refused() {
     "$NXFETCH" "$@" >"$WORK/out" 2>"$err" </dev/null || status=$?
     same "status of nxfetch $*" "$status" "$wanted"
     grep -Eq -- "$pattern" "$err" || die "nxfetch $* says: $(cat "$err"), not: $pattern"
-    [ ! -s "$WORK/out" ] || die "nxfetch $* prints: $(cat "$WORK/out")"
+    if [[ " $* " == *' --json '* ]]; then
+        jq -e .error.message "$WORK/out" | grep -Eq -- "$pattern" || die "nxfetch $* prints: $(cat "$WORK/out")"
+    else
+        [ ! -s "$WORK/out" ] || die "nxfetch $* prints: $(cat "$WORK/out")"
+    fi
 }
 
 # ---- what is wrong at once ----
