@@ -3,7 +3,7 @@
 #include "fetch/statuspage.h"
 
 #include <jansson.h>
-#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -79,7 +79,11 @@ int nx_statuspage_serve(const struct nx_web_address *address, const char *machin
         return -1;
     if (isatty(STDOUT_FILENO))
         nx_log(NX_LOG_NOTICE, "open this in a browser; Ctrl-C ends it");
-    while (!nx_interrupted())
-        poll(NULL, 0, -1);
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all,
+                &before); /* so that none comes just before the wait, and is slept over */
+    nx_interrupt_wait(-1, NULL);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     return 0;
 }

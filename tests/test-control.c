@@ -345,7 +345,8 @@ START_TEST(test_choose)
         { "http://h/tiny.nxpk", 20, NULL },
         { "./tiny.nxpk", 30, NULL },
         { "none", 0,
-          "no running machine is called none; there are: 10 (debian), 20 (tiny), 30 (tiny), 40 (10)" },
+          "no running machine is called none; there are: 10 (debian), 20 (tiny), 30 (tiny), 40 "
+          "(10)" },
         { "tiny", 0, "which machine?  Name its pid: 20 (tiny), 30 (tiny)" },
         { NULL, 0, "which machine?  Name its pid: 10 (debian), 20 (tiny), 30 (tiny), 40 (10)" },
     };
