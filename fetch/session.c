@@ -281,6 +281,9 @@ static void make_token(struct nx_session *session)
     session->no_token = ret < 0;
     if (ret < 0)
         return;
+    /* For the engine that may come after this one: becomes_reference(). */
+    nx_login_set_token(session->options->web.http.login, bearer->output.data, bearer->output.len,
+                       &err);
     if (engine_takes(session)) /* one that has gone is found out elsewhere */
         nx_channel_send(session->engine.channel, NX_MSG_TOKEN, bearer->output.data,
                         bearer->output.len, NULL);
