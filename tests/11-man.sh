@@ -81,7 +81,7 @@ done
 cat "$work"/*.options | sort -u >"$work/all"
 
 # Options of other programs that documents speak of.
-others='--adapter --bs --compressed --config --debug --direct --eject --image-format --iodepth --now --number --rw'
+others='--adapter --bs --compressed --config --debug --direct --eject --image-format --iodepth --now --number --pedantic --rw'
 for document in README.md docs/*.md docs/man/*.1.in; do
     checks=$((checks + 1))
     ! grep -q '<!-- check after merge -->' "$document" || { echo "$document: not all of it is there yet"; continue; }
