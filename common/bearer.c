@@ -79,6 +79,11 @@ static void kill_run(struct nx_bearer *bearer)
     close_output(bearer);
 }
 
+static int too_long(struct nx_error *err)
+{
+    return nx_fail(err, NX_ERR_SYSTEM, "--bearer-command: it prints more than a token");
+}
+
 /* 1: its output has come to its end; 0: not yet. */
 static int collect(struct nx_bearer *bearer, struct nx_error *err)
 {
@@ -96,7 +101,7 @@ static int collect(struct nx_bearer *bearer, struct nx_error *err)
         int ret = nx_buffer_add(&bearer->output, chunk, (size_t)n, NULL);
         explicit_bzero(chunk, sizeof chunk);
         if (ret < 0)
-            return nx_fail(err, NX_ERR_SYSTEM, "--bearer-command: it prints more than a token");
+            return too_long(err);
     }
     return 1;
 }
@@ -109,6 +114,9 @@ static int check_token(struct nx_bearer *bearer, struct nx_error *err)
         output->len--;
     if (output->len == 0)
         return nx_fail(err, NX_ERR_SYSTEM, "--bearer-command: it prints no token");
+    if (output->len >
+        NX_TOKEN_MAX) /* what is left of the end of its line would be the end of the engine */
+        return too_long(err);
     for (size_t i = 0; i < output->len; i++)
         if (output->data[i] <= ' ' || output->data[i] > '~')
             return nx_fail(err, NX_ERR_SYSTEM,

@@ -91,7 +91,7 @@ const char *nx_http_display_url(const char *url, char text[static 512])
 {
     NX_AUTO(curlu) CURLU *u = curl_url();
     char *clean = NULL;
-    if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+    if (u && curl_url_set(u, CURLUPART_URL, without_prefix(url), 0) == CURLUE_OK &&
         curl_url_set(u, CURLUPART_USER, NULL, 0) == CURLUE_OK &&
         curl_url_set(u, CURLUPART_PASSWORD, NULL, 0) == CURLUE_OK)
         curl_url_get(u, CURLUPART_URL, &clean, 0);
@@ -104,7 +104,7 @@ bool nx_http_has_user(const char *url)
 {
     NX_AUTO(curlu) CURLU *u = curl_url();
     char *user = NULL, *password = NULL;
-    if (!u || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK)
+    if (!u || curl_url_set(u, CURLUPART_URL, without_prefix(url), 0) != CURLUE_OK)
         return false;
     bool has = curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK ||
                curl_url_get(u, CURLUPART_PASSWORD, &password, 0) == CURLUE_OK;
@@ -506,8 +506,9 @@ int nx_http_get(const char *url, const struct nx_http_options *options,
                 struct nx_http_request *request, struct nx_error *err)
 {
     NX_AUTO(easy) CURL *easy = curl_easy_init();
+    char name[512];
     if (!easy)
-        return nx_fail(err, NX_ERR_SYSTEM, "%s: curl cannot start", url);
+        return nx_fail(err, NX_ERR_SYSTEM, "%s: curl cannot start", nx_http_display_url(url, name));
     unsigned tries = options->tries ? options->tries : TRIES;
     bool renewed = false;
     for (unsigned n = 1;; n++) {

@@ -15,6 +15,11 @@ void nx_json_note(int argc, char **argv)
         wanted |= strcmp(argv[i], "--json") == 0;
 }
 
+void nx_json_want(void)
+{
+    wanted = true;
+}
+
 bool nx_json_wanted(void)
 {
     return wanted;

@@ -15,6 +15,9 @@
 /* Is --json among the arguments?  First thing in main, so that mistakes behind or before it are told as JSON, too. */
 void nx_json_note(int argc, char **argv);
 
+/* getopt_long() has found it, perhaps as --js. */
+void nx_json_want(void);
+
 bool nx_json_wanted(void);
 
 /* Print object, and free it.  NULL is what jansson gives without memory, or for text that is no UTF-8: an error. */

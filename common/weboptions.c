@@ -10,6 +10,7 @@
 
 #include "common/ask.h"
 #include "common/clientcert.h"
+#include "common/interrupt.h"
 #include "common/io.h"
 #include "common/log.h"
 
@@ -202,6 +203,8 @@ static int ask_password(const char *option, const char *user, const char *whom,
     char question[1024], secret[NX_SECRET_MAX + 1];
     snprintf(question, sizeof question, "Password of %s for %s", user, whom);
     int len = nx_ask_secret(question, secret, NX_SECRET_MAX);
+    if (len < 0 && nx_check_interrupt(err) < 0)
+        return -1;
     if (len < 0)
         return nx_fail(err, NX_ERR_SYSTEM,
                        "--%s: the password can only be given on a terminal, or taken from %s",

@@ -20,12 +20,28 @@ struct answer {
     uint64_t total;
 };
 
+/* What the launcher has open is nothing to it: the control socket, windows. */
+static void close_others(int out, int netrc_fd)
+{
+    const int kept[] = { out < netrc_fd ? out : netrc_fd, out < netrc_fd ? netrc_fd : out };
+    unsigned next = STDERR_FILENO + 1;
+    for (size_t i = 0; i < 2; i++) {
+        if (kept[i] < (int)next)
+            continue;
+        if ((unsigned)kept[i] > next)
+            close_range(next, (unsigned)kept[i] - 1, 0);
+        next = (unsigned)kept[i] + 1;
+    }
+    close_range(next, ~0U, 0);
+}
+
 __attribute__((noreturn)) static void fetch(const char *url, const struct nx_http_options *options,
                                             struct nx_http_request *request, int out)
 {
     const struct nx_engine_config needs = { .http = *options };
     struct nx_error ignored = NX_ERROR_INIT; /* the engine says it, too */
     struct answer answer = { .err = NX_ERROR_INIT };
+    close_others(out, options->login ? options->login->netrc_fd : -1);
     nx_engine_confine(&needs, &ignored);
     if (nx_http_get(url, options, request, &answer.err) < 0)
         request->body.len = 0;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/buffer.h"
+#include "common/json.h"
 #include "fetch/instance.h"
 #include "fetch/peers.h"
 #include "fetch/mapmessage.h"
@@ -163,7 +164,8 @@ static void answer_client(struct client *client, json_t *answer)
 
 static json_t *result_json(int ret, const struct nx_error *err)
 {
-    return ret == 0 ? json_pack("{s:b}", "ok", 1) : json_pack("{s:s}", "error", err->msg);
+    return ret == 0 ? json_pack("{s:b}", "ok", 1)
+                    : json_pack("{s:o}", "error", nx_json_text(err->msg));
 }
 
 static void read_on(struct client *client)

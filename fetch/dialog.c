@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
@@ -29,7 +30,7 @@
 #define SAME_MS     30000 /* in which the same message is shown only once */
 
 static struct {
-    pid_t owner; /* 0: not open.  Our children inherit this, and show nothing */
+    pid_t owner; /* 0: not open.  Our children and other threads see this, too, and show nothing */
     enum nx_window_way window, notification;
     bool in_terminal; /* no window can ask, but this terminal */
     char last[TEXT_MAX];
@@ -39,6 +40,7 @@ static struct {
         bool wanted;
         pid_t pid;   /* 0: no window */
         int lines;   /* what it reads */
+        bool reads;  /* it has read some: so it is there, and its end is watched */
         int its_end; /* our end of a pipe whose other end it holds open for as long as it lives */
     } progress;
 } dialog = { .window = NX_WAY_NONE,
@@ -47,7 +49,7 @@ static struct {
 
 static bool is_open(void)
 {
-    return dialog.owner && dialog.owner == getpid();
+    return dialog.owner && dialog.owner == gettid();
 }
 
 /* ---- running the programs ---- */
@@ -132,11 +134,44 @@ static int run(const struct nx_args *args, const char *input, int *ret_status,
 
 /* ---- progress ---- */
 
+static void forget_progress(void)
+{
+    close(nx_steal_fd(&dialog.progress.its_end));
+    close(nx_steal_fd(&dialog.progress.lines));
+    dialog.progress.pid = 0;
+}
+
 /* The kernel sends us SIGHUP when the window's process ends, wherever we may be waiting then. */
 static void watch_end(int fd)
 {
-    if (fcntl(fd, F_SETOWN, getpid()) == 0 && fcntl(fd, F_SETSIG, SIGHUP) == 0)
-        fcntl(fd, F_SETFL, O_ASYNC);
+    struct pollfd ended = { .fd = fd };
+    if (fcntl(fd, F_SETOWN, getpid()) == 0 && fcntl(fd, F_SETSIG, SIGHUP) == 0 &&
+        fcntl(fd, F_SETFL, O_ASYNC) == 0 && poll(&ended, 1, 0) > 0)
+        kill(getpid(), SIGHUP); /* it was closed before the kernel knew of us */
+}
+
+/* A program that ends without having read anything has shown no window (it cannot reach the screen, say), so nobody has closed
+ * it.
+ */
+static void look_at_window(void)
+{
+    int unread = 0;
+    if (dialog.progress.reads || ioctl(dialog.progress.lines, FIONREAD, &unread) < 0)
+        return;
+    if (unread == 0) {
+        dialog.progress.reads = true;
+        watch_end(dialog.progress.its_end);
+    } else if (waitpid(dialog.progress.pid, NULL, WNOHANG) > 0) {
+        forget_progress(); /* not said: progress.h calls us under its lock */
+    }
+}
+
+static void write_line(const char *text, int percent)
+{
+    char line[256];
+    int len = nx_windows_progress_line(text, percent, line, sizeof line);
+    ssize_t ignored = write(dialog.progress.lines, line, (size_t)len);
+    (void)ignored; /* a window that does not read misses a picture, no more */
 }
 
 static void start_progress(void)
@@ -161,10 +196,11 @@ static void start_progress(void)
     nx_windows_progress("nxfetch", "Connecting", &args);
     if (nx_spawn(&args, &options, &dialog.progress.pid, NULL) < 0)
         return;
-    close(nx_steal_fd(&end_w)); /* before its end is watched, which ours would be, too */
-    watch_end(end_r);
+    close(nx_steal_fd(&end_w)); /* its end is that of the last who has it */
     dialog.progress.lines = nx_steal_fd(&lines_w);
     dialog.progress.its_end = nx_steal_fd(&end_r);
+    dialog.progress.reads = false;
+    write_line("Connecting", -1);
 }
 
 static void stop_progress(void)
@@ -174,16 +210,17 @@ static void stop_progress(void)
     fcntl(dialog.progress.its_end, F_SETFL, 0); /* its end is ours now */
     kill(dialog.progress.pid, SIGTERM);
     reap(dialog.progress.pid);
-    close(nx_steal_fd(&dialog.progress.its_end));
-    close(nx_steal_fd(&dialog.progress.lines));
-    dialog.progress.pid = 0;
+    forget_progress();
 }
 
 /* Progress is told in the words of its line on a terminal.  What is full before all is done would look like done. */
 static void draw(const char *what, uint64_t done, uint64_t total)
 {
-    char text[160], line[256], has[32], wants[32];
+    char text[160], has[32], wants[32];
     if (!is_open() || dialog.progress.lines < 0)
+        return;
+    look_at_window();
+    if (dialog.progress.lines < 0)
         return;
     nx_human_bytes(done, has);
     if (total)
@@ -195,9 +232,7 @@ static void draw(const char *what, uint64_t done, uint64_t total)
     if (text[0] >= 'a' && text[0] <= 'z')
         text[0] = (char)(text[0] - 'a' + 'A');
     int percent = total ? (int)((done < total ? done : total) * 99 / total) : -1;
-    int len = nx_windows_progress_line(text, percent, line, sizeof line);
-    ssize_t ignored = write(dialog.progress.lines, line, (size_t)len);
-    (void)ignored; /* a window that does not read misses a picture, no more */
+    write_line(text, percent);
 }
 
 void nx_dialog_show_progress(void)
@@ -212,6 +247,14 @@ void nx_dialog_hide_progress(void)
     dialog.progress.wanted = false;
     if (is_open())
         stop_progress();
+}
+
+void nx_dialog_forget(void)
+{
+    if (dialog.progress.lines >= 0)
+        close(nx_steal_fd(&dialog.progress.lines));
+    if (dialog.progress.its_end >= 0)
+        close(nx_steal_fd(&dialog.progress.its_end));
 }
 
 /* ---- messages ---- */
@@ -328,7 +371,7 @@ void nx_dialog_open(char **argv)
         if (!dialog.in_terminal)
             become_terminal(argv);
     }
-    dialog.owner = getpid();
+    dialog.owner = gettid();
     nx_log_set_listener(hear);
     nx_progress_set_listener(draw);
 }

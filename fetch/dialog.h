@@ -39,4 +39,7 @@ void nx_dialog_tell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void nx_dialog_show_progress(void);
 void nx_dialog_hide_progress(void);
 
+/* In a process that was forked and has nothing to do with it: close its descriptors. */
+void nx_dialog_forget(void);
+
 #endif

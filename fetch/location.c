@@ -67,10 +67,11 @@ static int resolve_url(struct nx_location *location, const struct nx_http_option
     location->n_urls = 1;
     if (!url_path_ends(location->url, ".netx"))
         return 0;
+    char typed[512];
     if (offline)
         return nx_fail(err, NX_ERR_USAGE,
                        "%s: --offline needs the reference as a file, or the package's own address",
-                       location->text);
+                       nx_location_typed(location->text, typed));
     return fetch_reference(location, http, err);
 }
 
@@ -138,6 +139,11 @@ const char *nx_location_name(const struct nx_location *location, char text[stati
         return nx_http_display_url(location->urls[0], text);
     snprintf(text, 512, "%s", location->path);
     return text;
+}
+
+const char *nx_location_typed(const char *text, char typed[static 512])
+{
+    return nx_http_is_url(text) && nx_http_has_user(text) ? nx_http_display_url(text, typed) : text;
 }
 
 void nx_location_free(struct nx_location *location)

@@ -50,6 +50,9 @@ bool nx_location_retry_as_reference(struct nx_location *location,
  */
 const char *nx_location_name(const struct nx_location *location, char text[static 512]);
 
+/* What the user has named (location->text), for messages: without the user name and password that may stand in a URL. */
+const char *nx_location_typed(const char *text, char typed[static 512]);
+
 void nx_location_free(struct nx_location *location);
 
 NX_DEFINE_AUTO(struct nx_location *, location, nx_location_free)

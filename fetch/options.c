@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json.h"
 #include "common/userdir.h"
 #include "fetch/cache.h"
 
@@ -299,6 +300,7 @@ static int apply_output(struct nx_options *options, int id, const char *arg, str
         return 0;
     case OPT_JSON:
         options->json = true;
+        nx_json_want();
         return 0;
     case OPT_READY_FD:
         return parse_fd("ready-fd", arg, &options->ready_fd, err);

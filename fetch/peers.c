@@ -287,15 +287,29 @@ const char *nx_peers_text(const struct nx_peer *peer, const char *member)
     return text ? text : "";
 }
 
+static bool has_pid(const struct nx_peer *peer, const char *machine)
+{
+    char pid[16];
+    snprintf(pid, sizeof pid, "%d", (int)peer->pid);
+    return strcmp(pid, machine) == 0;
+}
+
 static bool is_called(const struct nx_peer *peer, const char *machine)
 {
     static const char *const members[] = { "name", "url", "location" };
-    char pid[16];
-    snprintf(pid, sizeof pid, "%d", (int)peer->pid);
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (strcmp(nx_peers_text(peer, members[i]), machine) == 0)
             return true;
-    return strcmp(pid, machine) == 0;
+    return has_pid(peer, machine);
+}
+
+/* The one with this pid: a machine may be called by a number, and must not stand before the one that has it. */
+static const struct nx_peer *find_pid(const struct nx_peers *peers, const char *machine)
+{
+    for (size_t i = 0; machine && i < peers->count; i++)
+        if (has_pid(&peers->items[i], machine))
+            return &peers->items[i];
+    return NULL;
 }
 
 /* "100 (debian), 200 (tiny)" */
@@ -319,14 +333,18 @@ int nx_peers_choose(const struct nx_peers *peers, const char *machine,
                     const struct nx_peer **ret_peer, struct nx_error *err)
 {
     char names[NAMES_MAX];
-    const struct nx_peer *found = NULL;
+    const struct nx_peer *found = NULL, *by_pid = find_pid(peers, machine);
     size_t n = 0;
-    for (size_t i = 0; i < peers->count; i++)
+    for (size_t i = 0; !by_pid && i < peers->count; i++)
         if (!machine || is_called(&peers->items[i], machine)) {
             found = &peers->items[i];
             n++;
         }
     name_them(peers, n > 1 ? machine : NULL, names);
+    if (by_pid) {
+        *ret_peer = by_pid;
+        return 0;
+    }
     if (peers->count == 0)
         return nx_fail(err, NX_ERR_SYSTEM, "no machine of this user is running here");
     if (n == 0)

@@ -32,6 +32,8 @@ double nx_rate_get(const struct nx_rate *rate, int64_t now)
     int64_t since = now - rate->samples[from].ms;
     if (since > NX_RATE_MS)
         since = NX_RATE_MS;
+    if (rate->samples[last].bytes < rate->samples[from].bytes)
+        return 0; /* another engine has begun anew */
     uint64_t grown = rate->samples[last].bytes - rate->samples[from].bytes;
     if (now - rate->samples[last].ms >= NX_RATE_MS || since <= 0)
         return 0;

@@ -2,6 +2,7 @@
 #include "fetch/screen.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
@@ -103,8 +104,9 @@ static int dial(void *opaque)
     struct sockaddr_in to = { .sin_family = AF_INET };
     to.sin_port = htons((uint16_t)atomic_load(&screen->port));
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    NX_AUTO_FD int fd = to.sin_port ? socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
-    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
+    NX_AUTO_FD int fd =
+        to.sin_port ? socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
+    if (fd < 0 || (connect(fd, (struct sockaddr *)&to, sizeof to) < 0 && errno != EINPROGRESS))
         return -1;
     return nx_steal_fd(&fd);
 }

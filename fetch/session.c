@@ -80,6 +80,14 @@ static void take_stats(struct nx_session *session)
     write_stats(session);
 }
 
+/* Is there room for a message, so that sending it does not wait?  An engine that was taken over may read nothing. */
+static bool engine_takes(const struct nx_session *session)
+{
+    struct pollfd pfd = { .fd = session->has_engine ? session->engine.channel : -1,
+                          .events = POLLOUT };
+    return poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLOUT);
+}
+
 /* ---- who asks ---- */
 
 /* The first of those who wait for a map gets it: the payload, or NULL.  The engine answers in the order of asking. */
@@ -97,7 +105,7 @@ static void answer_asked(struct nx_session *session, const struct nx_buffer *map
 static void give_status(struct nx_session *session, const struct nx_control_request *request)
 {
     uint16_t cells = (uint16_t)(request->cells ? request->cells : 1);
-    if (!session->has_engine || !session->head || session->n_asked == NX_CONTROL_CLIENTS ||
+    if (!session->head || session->n_asked == NX_CONTROL_CLIENTS || !engine_takes(session) ||
         nx_channel_send(session->engine.channel, NX_MSG_ASK_MAP, &cells, sizeof cells, NULL) < 0) {
         nx_control_answer(session->control, request->id, nx_status_json(session, NULL, false));
         return;
@@ -140,10 +148,12 @@ static void open_control(struct nx_session *session)
         nx_log(NX_LOG_INFO, "nxfetch status will not find this one: %s", err.msg);
 }
 
-static void forget_control(void *opaque)
+/* An engine that is taken over shall neither hear who asks us, nor write into the window with the progress. */
+static void forget_ours(void *opaque)
 {
     const struct nx_session *session = opaque;
     nx_control_forget(session->control);
+    nx_dialog_forget();
 }
 
 /* ---- what the engine says ---- */
@@ -253,14 +263,6 @@ static int take_message(struct nx_session *session, struct nx_error *err)
     }
 }
 
-/* Is there room for a token, so that sending it does not wait?  An engine that was taken over may read nothing. */
-static bool engine_takes(const struct nx_session *session)
-{
-    struct pollfd pfd = { .fd = session->has_engine ? session->engine.channel : -1,
-                          .events = POLLOUT };
-    return poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLOUT);
-}
-
 /* The user's command is slow, or fails: the engine waits, and so may the machine, but neither ends for that.  It is said
  * once, and when it is over.
  */
@@ -279,6 +281,9 @@ static void make_token(struct nx_session *session)
     session->no_token = ret < 0;
     if (ret < 0)
         return;
+    /* For the engine that may come after this one: becomes_reference(). */
+    nx_login_set_token(session->options->web.http.login, bearer->output.data, bearer->output.len,
+                       &err);
     if (engine_takes(session)) /* one that has gone is found out elsewhere */
         nx_channel_send(session->engine.channel, NX_MSG_TOKEN, bearer->output.data,
                         bearer->output.len, NULL);
@@ -405,7 +410,7 @@ static int start_engine(struct nx_session *session, struct nx_error *err)
         .no_fuse_fetch_all = session->export_dir != NULL,
         .export_dir = session->export_dir,
         .state_fd = session->state_fd,
-        .after_fork = forget_control,
+        .after_fork = forget_ours,
         .opaque = session,
         .record_fd = session->record_fd,
     };

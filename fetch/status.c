@@ -145,13 +145,14 @@ static json_t *text_or_null(const char *text)
 static void add_session(json_t *all, const struct nx_session *session)
 {
     const struct nx_manifest *manifest = session->head ? session->head->manifest : NULL;
-    char started[NX_UTC_SIZE];
+    char started[NX_UTC_SIZE], location[512];
     int64_t now = nx_now_ms();
     json_object_set_new(all, "pid", number((uint64_t)getpid()));
     json_object_set_new(all, "verb", json_string(verb_of(session)));
     json_object_set_new(all, "name", text_or_null(manifest ? manifest->name : NULL));
     json_object_set_new(all, "description", text_or_null(manifest ? manifest->description : NULL));
-    json_object_set_new(all, "location", text_or_null(session->options->location));
+    json_object_set_new(all, "location",
+                        text_or_null(nx_location_typed(session->options->location, location)));
     json_object_set_new(all, "state", json_string(state_of(session)));
     json_object_set_new(all, "started", json_string(nx_utc(session->started_at, started)));
     json_object_set_new(all, "seconds", json_real((double)(now - session->started_ms) / 1000));
@@ -175,9 +176,9 @@ json_t *nx_status_json(const struct nx_session *session, const struct nx_buffer 
     const struct nx_manifest *manifest = session->head ? session->head->manifest : NULL;
     const struct nx_location *location = session->location;
     char name[512];
-    json_t *all =
-        nx_stats_json(location ? nx_location_name(location, name) : session->options->location,
-                      session->state, session->resumed, &session->stats, manifest);
+    json_t *all = nx_stats_json(location ? nx_location_name(location, name)
+                                         : nx_location_typed(session->options->location, name),
+                                session->state, session->resumed, &session->stats, manifest);
     if (!all)
         return NULL;
     add_session(all, session);

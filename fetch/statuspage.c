@@ -3,13 +3,14 @@
 #include "fetch/statuspage.h"
 
 #include <jansson.h>
-#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "common/embed.h"
 #include "common/interrupt.h"
 #include "common/io.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "fetch/peers.h"
 
@@ -25,7 +26,7 @@ static json_t *full_status(const struct nx_peer *peer)
     json_t *status = NULL;
     struct nx_error why = NX_ERROR_INIT;
     if (nx_peers_ask(peer->pid, nx_peers_status_request(CELLS), ASK_MS, &status, &why) < 0)
-        return json_pack("{s:i, s:s}", "pid", (int)peer->pid, "error", why.msg);
+        return json_pack("{s:i, s:o}", "pid", (int)peer->pid, "error", nx_json_text(why.msg));
     return status;
 }
 
@@ -78,7 +79,11 @@ int nx_statuspage_serve(const struct nx_web_address *address, const char *machin
         return -1;
     if (isatty(STDOUT_FILENO))
         nx_log(NX_LOG_NOTICE, "open this in a browser; Ctrl-C ends it");
-    while (!nx_interrupted())
-        poll(NULL, 0, -1);
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all,
+                &before); /* so that none comes just before the wait, and is slept over */
+    nx_interrupt_wait(-1, NULL);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     return 0;
 }

@@ -390,17 +390,14 @@ int nx_view_machine(const struct nx_view *view, const json_t *status, struct nx_
 
 static void draw_row_of_list(struct picture *p, const struct nx_peer *peer)
 {
-    char name[FIELD_MAX], url[FIELD_MAX], here[32], rate[32];
+    char name[FIELD_MAX], state[FIELD_MAX], url[FIELD_MAX], here[32], rate[32];
     if (!peer->status) {
         field(p, NULL, "%7d  %.300s", (int)peer->pid, peer->why.msg);
         end_line(p);
         return;
     }
     field(p, NULL, "%7d  %-20.60s  %-10.40s  %6s  %10s/s", (int)peer->pid,
-          name_of(peer->status, name),
-          json_string_value(json_object_get(peer->status, "state"))
-              ? json_string_value(json_object_get(peer->status, "state"))
-              : "",
+          name_of(peer->status, name), text_of(peer->status, "state", state),
           percent_of(peer->status, "here", here),
           nx_human_bytes((uint64_t)number_of(peer->status, "rate"), rate));
     field(p, NULL, "%s", text_of(peer->status, "url", url));

@@ -256,8 +256,10 @@ static int start_with(struct nx_transport *transport, struct nx_transfer *transf
         return -1;
     bound_slowness(transport, transfer, easy);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+    char name[512];
     if (curl_multi_add_handle(transport->multi, easy) != CURLM_OK)
-        return nx_fail(err, NX_ERR_SYSTEM, "%s: curl does not take the transfer", remote->url);
+        return nx_fail(err, NX_ERR_SYSTEM, "%s: curl does not take the transfer",
+                       nx_http_display_url(remote->url, name));
     transfer->easy = easy;
     return 0;
 }
@@ -270,8 +272,10 @@ static void start(struct nx_transport *transport, struct nx_transfer *transfer)
     CURL *easy = take_handle(transport);
     if (easy && start_with(transport, transfer, easy, &err) == 0)
         return;
+    char name[512];
     if (!easy)
-        nx_fail(&err, NX_ERR_SYSTEM, "%s: curl cannot start", remote_of(transport, transfer)->url);
+        nx_fail(&err, NX_ERR_SYSTEM, "%s: curl cannot start",
+                nx_http_display_url(remote_of(transport, transfer)->url, name));
     give_handle(transport, easy);
     failed(transport, transfer, &err);
 }

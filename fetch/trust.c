@@ -91,14 +91,15 @@ static int check_named(const struct nx_trust_policy *policy, const struct nx_loc
 static int check_expiry(const struct nx_trust_policy *policy, const struct nx_location *location,
                         const struct nx_head *head, const char *now, struct nx_error *err)
 {
-    char name[512];
+    char name[512], typed[512];
     const char *expires = head->manifest->expires;
     if (!expires[0] || strcmp(now, expires) <= 0 || policy->allow_older)
         return 0;
     return nx_fail(err, NX_ERR_TRUST,
                    "%s: expired at %s: its author wants it replaced by a newer version; to run it "
                    "all the same: nxfetch --allow-older %s",
-                   nx_location_name(location, name), expires, location->text);
+                   nx_location_name(location, name), expires,
+                   nx_location_typed(location->text, typed));
 }
 
 /* A file is the one that the user has chosen; a server may serve an old one for its holes. */
@@ -106,7 +107,7 @@ static int check_rollback(const struct nx_trust_policy *policy, const struct nx_
                           const struct nx_location *location, const struct nx_head *head,
                           struct nx_error *err)
 {
-    char name[512], hex[NX_DIGEST_HEX];
+    char name[512], typed[512], hex[NX_DIGEST_HEX];
     const struct nx_manifest *manifest = head->manifest;
     if (!head->signer || location->path || policy->allow_older)
         return 0;
@@ -119,7 +120,7 @@ static int check_rollback(const struct nx_trust_policy *policy, const struct nx_
                    " was run here before: the server offers an old one; to run it all the same: "
                    "nxfetch --allow-older %s",
                    nx_location_name(location, name), manifest->serial, manifest->name, seen,
-                   location->text);
+                   nx_location_typed(location->text, typed));
 }
 
 static int check_url(const struct nx_truststore *store, const struct nx_location *location,
@@ -140,11 +141,11 @@ static int check_url(const struct nx_truststore *store, const struct nx_location
 
 static int refuse_unsigned(const struct nx_location *location, struct nx_error *err)
 {
-    char name[512];
+    char name[512], typed[512];
     return nx_fail(err, NX_ERR_TRUST,
                    "%s: not signed, so anybody may have made it; to run it all the same: nxfetch "
                    "--allow-unsigned %s",
-                   nx_location_name(location, name), location->text);
+                   nx_location_name(location, name), nx_location_typed(location->text, typed));
 }
 
 /* The user has the file that names these very bytes.  A reference from the web pins, but vouches for
@@ -256,12 +257,13 @@ static int ask(const struct nx_location *location, const struct nx_head *head, c
 static int refuse_stranger(const struct nx_location *location, const struct nx_head *head,
                            struct nx_error *err)
 {
-    char name[512], hex[NX_DIGEST_HEX];
+    char name[512], typed[512], hex[NX_DIGEST_HEX];
     nx_key_fingerprint(head->signer, hex);
     return nx_fail(err, NX_ERR_TRUST,
                    "%s: signed by %s, who is not known here; to run it: nxfetch --trust %s %s; to "
                    "trust this signer for good: nxfetch trust add %s",
-                   nx_location_name(location, name), hex, hex, location->text, hex);
+                   nx_location_name(location, name), hex, hex,
+                   nx_location_typed(location->text, typed), hex);
 }
 
 static bool is_noted(const struct nx_truststore *store, const struct nx_location *location,

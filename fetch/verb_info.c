@@ -120,12 +120,13 @@ int nx_verb_info(const struct nx_options *options, struct nx_error *err)
 {
     NX_AUTO_SESSION struct nx_session session = NX_SESSION_INIT;
     NX_AUTO_MACHINE struct nx_machine *machine = NULL;
+    char typed[512];
     if (nx_session_open(&session, options, NX_USE_HEAD, NULL, err) < 0 ||
         nx_trust_check_pins(session.location, session.head, err) < 0)
         return -1;
     if (nx_machine_parse(session.head->domain_xml.data, session.head->domain_xml.len, "domain.xml",
                          &machine, err) < 0)
-        return nx_fail_while(err, "%s", session.location->text);
+        return nx_fail_while(err, "%s", nx_location_typed(session.location->text, typed));
     if (options->json)
         return nx_json_print(info_json(&session, machine), err);
     print_info(session.head, machine);

@@ -6,6 +6,7 @@
 
 #include "common/interrupt.h"
 #include "common/io.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "fetch/mapmessage.h"
 #include "fetch/peers.h"
@@ -109,7 +110,8 @@ static int show_json(const struct nx_peers *peers, const struct nx_peer *chosen,
         if (chosen && chosen != &peers->items[i])
             continue;
         if (get_settled(peers->items[i].pid, CELLS_JSON, &status, &why) < 0)
-            status = json_pack("{s:i, s:s}", "pid", (int)peers->items[i].pid, "error", why.msg);
+            status = json_pack("{s:i, s:o}", "pid", (int)peers->items[i].pid, "error",
+                               nx_json_text(why.msg));
         json_array_append_new(array, status);
         ret = nx_check_interrupt(err);
     }
@@ -226,8 +228,6 @@ int nx_verb_status(const struct nx_options *options, struct nx_error *err)
     if (nx_peers_list(&peers, err) < 0)
         return -1;
     bool only = options->machine || peers.count < 2;
-    if (peers.count == 0 && options->json && !options->watch)
-        printf("[]\n");
     if (only && nx_peers_choose(&peers, options->machine, &chosen, err) < 0)
         return -1;
     if (options->watch)

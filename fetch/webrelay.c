@@ -87,6 +87,19 @@ static int wait_for(const struct relay *relay, struct pollfd *fds, nfds_t n, int
     return ready <= 0 || fds[n].revents ? -1 : 0;
 }
 
+/* A QEMU that stands still accepts nobody: the kernel takes a few for it, and lets the next one wait for minutes. */
+static int await_connection(const struct relay *relay, int server)
+{
+    struct pollfd fds[3] = { { .fd = server, .events = POLLOUT },
+                             { .fd = relay->browser, .events = POLLRDHUP } };
+    int why = 0;
+    socklen_t len = sizeof why;
+    return wait_for(relay, fds, 2, GREETING_MS) < 0 || fds[1].revents ||
+                   getsockopt(server, SOL_SOCKET, SO_ERROR, &why, &len) < 0 || why != 0
+               ? -1
+               : 0;
+}
+
 /* The server's answer up to its empty line, and not a byte more: what follows is the browser's. */
 static int read_greeting(const struct relay *relay, int server, char text[static GREETING_MAX])
 {
@@ -169,7 +182,7 @@ static void *relay_thread(void *opaque)
 {
     struct relay *relay = opaque;
     NX_AUTO_FD int server = relay->relays->dial(relay->relays->opaque);
-    if (server >= 0 && greet(relay, server) == 0)
+    if (server >= 0 && await_connection(relay, server) == 0 && greet(relay, server) == 0)
         hand_on(relay, server);
     MHD_upgrade_action(relay->handle, MHD_UPGRADE_ACTION_CLOSE);
     pthread_mutex_lock(&relay->relays->lock);

@@ -13,7 +13,9 @@
 
 #define NX_WEBRELAYS_MAX 8 /* at a time */
 
-/* A connected stream socket to hand on to, which is closed at the end, or -1.  Called on the relay's thread. */
+/* A stream socket to hand on to, which is connected or connecting, and closed at the end, or -1.  Called on the relay's thread,
+ * whose end would have to wait for it: it must not wait itself.
+ */
 typedef int nx_web_dial(void *opaque);
 
 struct nx_webrelays;

@@ -70,6 +70,7 @@ bool nx_cli_option(int c, int *ret_status)
         nx_log_set_level(nx_log_level() < NX_LOG_INFO ? NX_LOG_INFO : NX_LOG_DEBUG);
         return false;
     case NX_OPT_JSON:
+        nx_json_want();
         return false;
     case NX_OPT_PROGRESS_FD:
         if (set_progress_fd(optarg, &err) == 0)

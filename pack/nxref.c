@@ -41,6 +41,7 @@ static const struct option long_options[] = {
 static int pin(struct nx_reference *reference, struct nx_head *head, const char *url,
                struct nx_error *err)
 {
+    char name[512], first[512];
     if (!reference->pinned) {
         reference->pinned = true;
         reference->manifest_digest = head->manifest_digest;
@@ -49,12 +50,14 @@ static int pin(struct nx_reference *reference, struct nx_head *head, const char 
     }
     if (!nx_digest_equal(&reference->manifest_digest, &head->manifest_digest))
         return nx_fail(err, NX_ERR_FORMAT, "%s: is not the package at %s: upload that one here too",
-                       url, reference->urls[0]);
+                       nx_http_display_url(url, name),
+                       nx_http_display_url(reference->urls[0], first));
     if (!reference->signer != !head->signer ||
         (head->signer && !nx_key_same_public(reference->signer, head->signer)))
         return nx_fail(err, NX_ERR_FORMAT,
                        "%s: is signed otherwise than the package at %s: upload that one here too",
-                       url, reference->urls[0]);
+                       nx_http_display_url(url, name),
+                       nx_http_display_url(reference->urls[0], first));
     return 0;
 }
 
@@ -64,11 +67,19 @@ static int check_url(struct nx_reference *reference, const char *url, const stru
 {
     NX_AUTO_HEAD struct nx_head *head = NULL;
     uint64_t size;
+    char name[512];
+    nx_http_display_url(url, name);
+    if (nx_http_has_user(url))
+        nx_log(NX_LOG_WARNING,
+               "%s: the reference has its user name and password in it, for whoever reads it; "
+               "--user or "
+               "--netrc keep them out",
+               name);
     if (nx_remote_head(url, http, &head, &size, err) < 0)
         return -1;
     if (nx_domain_validate(head->domain_xml.data, head->domain_xml.len, "domain.xml", err) < 0)
-        return nx_fail_while(err, "%s", url);
-    if (key && nx_head_check_signer(head, key, url, err) < 0)
+        return nx_fail_while(err, "%s", name);
+    if (key && nx_head_check_signer(head, key, name, err) < 0)
         return -1;
     if (nx_manifest_is_cut(head->manifest, size) &&
         nx_remote_check_volumes(url, http, &head->manifest->volumes, err) < 0)

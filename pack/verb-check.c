@@ -176,6 +176,7 @@ static int take_option(struct nx_webcheck_options *options, bool *json, int c, c
     switch (c) {
     case OPT_JSON:
         *json = true;
+        nx_json_want();
         return 0;
     case OPT_ADDRESS:
         return add_address(options, text, err);

@@ -199,9 +199,10 @@ int nx_verb_info(int argc, char **argv)
     nx_web_init(&web);
     for (int c; (c = nx_cli_web_option(argc, argv, NX_WEB_SHORT NX_CLI_SHORT, long_options,
                                        N_OPTIONS, &web, &status)) != -1;) {
-        if (c == OPT_JSON)
+        if (c == OPT_JSON) {
             json = true;
-        else if (c == 0 || nx_cli_option(c, &status))
+            nx_json_want();
+        } else if (c == 0 || nx_cli_option(c, &status))
             return status;
     }
     if (nx_cli_count(argc, 1, 1, "PACKAGE or URL", &err) < 0 ||

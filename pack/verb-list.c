@@ -120,9 +120,10 @@ int nx_verb_list(int argc, char **argv)
     bool json = false;
     int status;
     for (int c; (c = getopt_long(argc, argv, "c:" NX_CLI_SHORT, long_options, NULL)) != -1;) {
-        if (c == OPT_JSON)
+        if (c == OPT_JSON) {
             json = true;
-        else if (c == 'c')
+            nx_json_want();
+        } else if (c == 'c')
             uri = optarg;
         else if (nx_cli_option(c, &status))
             return status;

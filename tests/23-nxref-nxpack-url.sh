@@ -46,7 +46,9 @@ is "without the scheme's prefix" 0 "$(grep -c vmnetx+http out/v.netx)"
 ok "an unsigned package" ref "$url/unsigned.nxpk" out/u.netx
 ok "info of a URL" "$NXPACK" info "$url/a.nxpk"
 is "info of a URL: as of the file" "$("$NXPACK" info --json "$root/a.nxpk")" "$("$NXPACK" info --json "$url/a.nxpk")"
-only out a.netx u.netx v.netx
+"$NXREF" "${url/:\/\//://me:secret@}/a.nxpk" out/s.netx 2>err || cat err
+is "a warning of a password, without it" "1 0" "$(grep -c "warning: $url/a.nxpk: the reference has its user name and password" err) $(grep -c secret err)"
+only out a.netx s.netx u.netx v.netx
 rm out/*
 
 # ---- what is refused ----

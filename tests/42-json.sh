@@ -37,6 +37,8 @@ json '[keys, .private, .public, (.fingerprint | length)]' "[[\"fingerprint\",\"p
     "$NXPACK" keygen --json "$work/a.pem"
 signer=$(jq -r .fingerprint "$work/out")
 json_fails 1 system 'never overwritten' "$NXPACK" keygen --json "$work/a.pem"
+json_fails 1 system 'never overwritten' "$NXPACK" keygen --js "$work/a.pem" # as getopt_long() has it
+json_fails 2 usage 'means nothing' "$NXFETCH" power --js off
 "$NXPACK" -q -k "$work/a.pem" -n demo "$work/in.xml" "$work/www/demo.nxpk" || exit 1
 size=$(stat -c %s "$work/www/demo.nxpk")
 json '[.name, .signer, .size]' "[\"demo\",\"$signer\",$size]" "$NXPACK" info --json "$work/www/demo.nxpk"

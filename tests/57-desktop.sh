@@ -95,6 +95,17 @@ keys "$WINDOW" ctrl+alt+q
 ended 0 ' runs$'
 echo "progress: until the machine is there, or the user cancels it"
 
+# One that cannot be shown has not been closed by anybody.
+printf '#!/bin/sh\ntouch "%s/mute"\nexit 1\n' "$WORK" >"$WORK/bin/zenity"
+chmod +x "$WORK/bin/zenity"
+click "vmnetx+$slow/drawing.nxpk"
+appears "QEMU ($NAME)"
+[ -e "$WORK/mute" ] || die "no progress was to be shown"
+rm "$WORK/bin/zenity"
+keys "$WINDOW" ctrl+alt+q
+ended 0 ' runs$'
+echo "progress that cannot be shown: goes on without"
+
 # ---- the machine's window ----
 
 # directly [OPTION...]: not by a click

@@ -28,7 +28,11 @@ refused() {
     "$NXFETCH" "$@" >"$WORK/out" 2>"$err" </dev/null || status=$?
     same "status of nxfetch $*" "$status" "$wanted"
     grep -Eq -- "$pattern" "$err" || die "nxfetch $* says: $(cat "$err"), not: $pattern"
-    [ ! -s "$WORK/out" ] || die "nxfetch $* prints: $(cat "$WORK/out")"
+    if [[ " $* " == *' --json '* ]]; then
+        jq -e .error.message "$WORK/out" | grep -Eq -- "$pattern" || die "nxfetch $* prints: $(cat "$WORK/out")"
+    else
+        [ ! -s "$WORK/out" ] || die "nxfetch $* prints: $(cat "$WORK/out")"
+    fi
 }
 
 # ---- what is wrong at once ----
@@ -57,7 +61,7 @@ refused 1 "$none" status --watch
 refused 1 "$none" status tiny
 refused 1 "$none" screenshot "$WORK/a.png"
 refused 1 "$none" power off
-same "status --json of none" "$("$NXFETCH" status --json 2>"$err")" '[]'
+same "status --json of none" "$("$NXFETCH" status --json 2>"$err" | jq -c .)" '{"error":{"code":"system","message":"'"$none"'"}}'
 echo "refusals: right"
 
 # ---- a machine that boots ----
@@ -210,7 +214,7 @@ echo "in a terminal: 80x24 with $small rows of map, 132x43, 40x10; Ctrl-C, SIGTE
 
 # Others of the same machine: a mount, and a list.
 mkdir "$WORK/mount"
-"$NXFETCH" mount --trust "$TRUST" "$URL_BASE/tiny.nxpk" "$WORK/mount" >"$WORK/mounted.log" 2>&1 </dev/null &
+"$NXFETCH" mount --trust "$TRUST" "${URL_BASE/:\/\//://me:secret@}/tiny.nxpk" "$WORK/mount" >"$WORK/mounted.log" 2>&1 </dev/null &
 mounter=$!
 two_are_there() { [ "$(json | jq length)" = 2 ]; }
 wait_for 20 "$mounter" two_are_there || die "the mount does not come into the list"
@@ -221,6 +225,8 @@ refused 1 "which machine\?  Name its pid: .*\(nxpk-tiny\), .*\(nxpk-tiny\)" powe
 refused 1 "which machine\?" power stop nxpk-tiny
 refused 1 "nxpk-tiny, pid $mounter: no machine runs there" power off "$mounter"
 same "what the other one does" "$(json "$mounter" | jq -r '.[0].verb')" mount
+same "its location, without the password" "$(json "$mounter" | jq -r '.[0].location')" "$URL_BASE/tiny.nxpk"
+! json "$mounter" | grep -q secret || die "the status tells the password"
 "$NXFETCH" power stop "$mounter" || die "power stop of a mount"
 timeout 20 tail --pid=$mounter -f /dev/null || die "the mount does not end"
 wait $mounter || die "the mount ends with $?"

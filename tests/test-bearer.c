@@ -28,6 +28,8 @@ START_TEST(test_commands)
         { "printf 'a\\000b'", NULL, "one word" },
         { "printf '\\303\\266'", NULL, "one word" },
         { "yes", NULL, "more than a token" },
+        { "printf %016385d 0", NULL,
+          "more than a token" }, /* NX_TOKEN_MAX and one: no message takes it */
         { "/nonexistent 2>/dev/null", NULL, "exit status 127" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

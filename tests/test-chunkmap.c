@@ -222,6 +222,8 @@ START_TEST(test_rate)
     nx_rate_note(&rate, 60000, 400000);
     nx_rate_note(&rate, 60250, 500000);
     ck_assert(nx_rate_get(&rate, 60250) >= 50000);
+    nx_rate_note(&rate, 60500, 10); /* the next engine counts from nothing */
+    ck_assert(nx_rate_get(&rate, 60500) == 0);
 }
 END_TEST
 

@@ -193,6 +193,14 @@ START_TEST(test_refused)
     nx_control_answer_result(control, request.id, -1, &err);
     ck_assert_str_eq(heard(fd), "{\"error\":\"it \\\"does\\\" not run\"}\n<end>");
     close(fd);
+    fd = connect_client();
+    say(fd, "{\"ask\":\"power\",\"how\":\"reset\"}\n");
+    attend();
+    ck_assert(nx_control_take(control, &request));
+    strcpy(err.msg, "a name that is cut \xc3"); /* in the middle of a character */
+    nx_control_answer_result(control, request.id, -1, &err);
+    ck_assert_str_eq(heard(fd), "{\"error\":\"a name that is cut ?\"}\n<end>");
+    close(fd);
     stop();
 }
 END_TEST
@@ -333,12 +341,14 @@ START_TEST(test_choose)
     } cases[] = {
         { "debian", 10, NULL },
         { "20", 20, NULL },
+        { "10", 10, NULL }, /* and not the machine that is called so */
         { "http://h/tiny.nxpk", 20, NULL },
         { "./tiny.nxpk", 30, NULL },
         { "none", 0,
-          "no running machine is called none; there are: 10 (debian), 20 (tiny), 30 (tiny)" },
+          "no running machine is called none; there are: 10 (debian), 20 (tiny), 30 (tiny), 40 "
+          "(10)" },
         { "tiny", 0, "which machine?  Name its pid: 20 (tiny), 30 (tiny)" },
-        { NULL, 0, "which machine?  Name its pid: 10 (debian), 20 (tiny), 30 (tiny)" },
+        { NULL, 0, "which machine?  Name its pid: 10 (debian), 20 (tiny), 30 (tiny), 40 (10)" },
     };
     struct nx_peer items[] = {
         { .pid = 10,
@@ -346,8 +356,9 @@ START_TEST(test_choose)
         { .pid = 20,
           .status = json_pack("{s:s, s:s}", "name", "tiny", "url", "http://h/tiny.nxpk") },
         { .pid = 30, .status = json_pack("{s:s, s:s}", "name", "tiny", "location", "./tiny.nxpk") },
+        { .pid = 40, .status = json_pack("{s:s, s:s}", "name", "10", "url", "http://h/10.nxpk") },
     };
-    const struct nx_peers peers = { items, 3 }, one = { items, 1 }, none = { 0 };
+    const struct nx_peers peers = { items, 4 }, one = { items, 1 }, none = { 0 };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct nx_peer *peer = NULL;
         struct nx_error err = NX_ERROR_INIT;
@@ -364,7 +375,7 @@ START_TEST(test_choose)
     nx_assert_ok(nx_peers_choose(&one, NULL, &peer, &err), err);
     nx_assert_fails(nx_peers_choose(&none, "x", &peer, &err), err,
                     "no machine of this user is running here");
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 4; i++)
         json_decref(items[i].status);
 }
 END_TEST

@@ -142,4 +142,21 @@ START_TEST(urls)
 }
 END_TEST
 
-NX_TEST_MAIN("location", contents, files, reference_file, urls)
+/* What messages say of it is for others' eyes, too. */
+START_TEST(typed)
+{
+    static const char *const cases[][2] = {
+        { "a@b:c.nxpk", "a@b:c.nxpk" },
+        { "http://h/a@b.nxpk?x=1", "http://h/a@b.nxpk?x=1" },
+        { "vmnetx+http://h/a.nxpk", "vmnetx+http://h/a.nxpk" },
+        { "http://me:secret@h/a.nxpk", "http://h/a.nxpk" },
+        { "vmnetx+https://me:secret@h/a.nxpk", "https://h/a.nxpk" },
+        { "https://me@h/a.nxpk", "https://h/a.nxpk" },
+    };
+    char text[512];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        ck_assert_str_eq(nx_location_typed(cases[i][0], text), cases[i][1]);
+}
+END_TEST
+
+NX_TEST_MAIN("location", contents, files, reference_file, urls, typed)

@@ -5,6 +5,7 @@
 #include "fetch/webserver.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -29,6 +30,7 @@ enum manner {
     WAITS,   /* says nothing */
     ABSENT,  /* cannot be reached */
     ENDS,    /* ends after its answer */
+    BUSY,    /* accepts nobody for now */
 };
 
 static _Atomic enum manner manner;
@@ -81,11 +83,27 @@ static void *behind(void *opaque)
     return NULL;
 }
 
+#define FIRST "HTTP/1.1 101 Switching\r\n\r\nfirst"
+static int busy_listener = -1;
+
+/* As screen.c does it. */
+static int begin_connection(void)
+{
+    struct sockaddr_in to;
+    socklen_t len = sizeof to;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    ck_assert(fd >= 0 && getsockname(busy_listener, (struct sockaddr *)&to, &len) == 0);
+    ck_assert(connect(fd, (struct sockaddr *)&to, sizeof to) == 0 || errno == EINPROGRESS);
+    return fd;
+}
+
 static int dial(void *opaque)
 {
     int pair[2];
     pthread_t thread;
     dialled++;
+    if (manner == BUSY)
+        return begin_connection();
     if (manner == ABSENT || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return -1;
     ck_assert(pthread_create(&thread, NULL, behind, (void *)(intptr_t)pair[1]) == 0);
@@ -232,6 +250,44 @@ START_TEST(silent_server)
 }
 END_TEST
 
+/* One that accepts nobody, as a QEMU that stands still: whoever comes waits until it does, or until our end. */
+START_TEST(busy_server)
+{
+    struct sockaddr_in any = { .sin_family = AF_INET };
+    char head[HEAD_MAX];
+    int taken[4];
+    any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    busy_listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert(bind(busy_listener, (struct sockaddr *)&any, sizeof any) == 0);
+    ck_assert(listen(busy_listener, 0) == 0);
+    for (size_t i = 0; i < 4; i++) /* more than the kernel takes for it */
+        taken[i] = begin_connection();
+    start(BUSY);
+    NX_AUTO_FD int fd = shake_hands(RIGHT, head);
+    for (bool ours = false; !ours;) {
+        NX_AUTO_FD int accepted = accept(busy_listener, NULL, NULL);
+        for (size_t i = 0; i < 4 && taken[i] >= 0; i++)
+            close(nx_steal_fd(&taken[i]));
+        read_head(accepted, head); /* nothing, of those that have just ended */
+        ours = head[0];
+        ck_assert(accepted >= 0);
+        if (ours)
+            send_all(accepted, FIRST, strlen(FIRST));
+        if (ours)
+            read_exactly(fd, "first");
+    }
+    for (size_t i = 0; i < 4; i++)
+        taken[i] = begin_connection();
+    NX_AUTO_FD int other = shake_hands(RIGHT, head);
+    int64_t before = nx_now_ms();
+    nx_webserver_stop(server);
+    ck_assert(nx_now_ms() - before < 10000);
+    for (size_t i = 0; i < 4; i++)
+        close(taken[i]);
+    close(nx_steal_fd(&busy_listener));
+}
+END_TEST
+
 START_TEST(no_handshakes)
 {
     static const char *const wrong[] = {
@@ -286,4 +342,4 @@ START_TEST(too_many)
 END_TEST
 
 NX_TEST_MAIN("webrelay", goes_both_ways, waits_for_the_slower, servers_behind, silent_server,
-             no_handshakes, too_many)
+             busy_server, no_handshakes, too_many)
