@@ -185,7 +185,7 @@ static int print_change(const json_t *status, struct nx_buffer *last, struct nx_
     NX_AUTO_BUFFER struct nx_buffer line = NX_BUFFER_INIT(NX_VIEW_MAX);
     if (nx_view_line(status, &line, err) < 0)
         return -1;
-    if (line.len == last->len && memcmp(line.data, last->data, line.len) == 0)
+    if (line.len > 0 && line.len == last->len && memcmp(line.data, last->data, line.len) == 0)
         return 0;
     last->len = 0;
     return nx_buffer_add(last, line.data, line.len, err) < 0 ? -1 : print(&line, err);
