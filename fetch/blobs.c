@@ -273,6 +273,11 @@ int nx_blobs_wait_below(struct nx_blobs *blobs, uint64_t bytes, struct nx_error 
     return blobs->flights ? nx_flights_wait_below(blobs->flights, bytes, err) : 0;
 }
 
+uint64_t nx_blobs_under_way(struct nx_blobs *blobs)
+{
+    return blobs->flights ? nx_flights_bytes(blobs->flights) : 0;
+}
+
 /* ---- new and free ---------------------------------------------------------- */
 
 int nx_blobs_new(const struct nx_blobs_options *options, struct nx_blobs **ret_blobs,

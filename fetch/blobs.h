@@ -39,7 +39,7 @@ struct nx_blobs_options {
     struct nx_transport *transport; /* or NULL: local, or offline */
     struct nx_cache *cache;         /* or NULL */
     bool keep_local;                /* put a local package's chunks into the cache too (pull) */
-    bool count_kept; /* what is put into the cache makes have_bytes; else somebody else counts */
+    bool count_kept; /* what is put into the cache adds to have_bytes */
     struct nx_report *report;
 };
 
@@ -95,6 +95,9 @@ size_t nx_blobs_want(struct nx_blobs *blobs, const struct nx_blob *wanted, size_
  * wanted in the background could not be had since the last call.
  */
 int nx_blobs_wait_below(struct nx_blobs *blobs, uint64_t bytes, struct nx_error *err);
+
+/* Bytes that are on their way. */
+uint64_t nx_blobs_under_way(struct nx_blobs *blobs);
 
 NX_DEFINE_AUTO(struct nx_blobs *, blobs, nx_blobs_free)
 #define NX_AUTO_BLOBS NX_AUTO(blobs)

@@ -525,8 +525,7 @@ static int set_up(struct engine *engine, struct nx_error *err)
                                         .transport = engine->transport,
                                         .cache = engine->cache,
                                         .keep_local = config->pull,
-                                        .count_kept = !config->pull && !config->complete &&
-                                                      !config->no_fuse_fetch_all,
+                                        .count_kept = !config->no_fuse_fetch_all,
                                         .report = &engine->report };
     if (nx_blobs_new(&options, &engine->blobs, err) < 0)
         return -1;

@@ -530,6 +530,14 @@ int nx_flights_wait_below(struct nx_flights *flights, uint64_t bytes, struct nx_
     return -1;
 }
 
+uint64_t nx_flights_bytes(struct nx_flights *flights)
+{
+    pthread_mutex_lock(&flights->lock);
+    uint64_t bytes = flights->bytes;
+    pthread_mutex_unlock(&flights->lock);
+    return bytes;
+}
+
 /* ---- arrivals: the workers ------------------------------------------------- */
 
 static void describe_wrong(struct nx_flights *flights, const struct nx_blob *blob, unsigned mirror,

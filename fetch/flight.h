@@ -46,6 +46,9 @@ void nx_flights_cannot_begin(struct nx_flights *flights, enum nx_priority priori
 
 int nx_flights_wait_below(struct nx_flights *flights, uint64_t bytes, struct nx_error *err);
 
+/* Bytes of what is on its way. */
+uint64_t nx_flights_bytes(struct nx_flights *flights);
+
 NX_DEFINE_AUTO(struct nx_flights *, flights, nx_flights_free)
 #define NX_AUTO_FLIGHTS NX_AUTO(flights)
 

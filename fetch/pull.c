@@ -14,17 +14,19 @@ struct gather {
     size_t count;
     uint64_t bytes;
     bool check; /* look at the bytes of what is in the cache */
-    uint64_t chunks_seen, chunks_total, chunks_missed;
+    uint64_t bytes_seen, chunks_missed;
 };
 
-/* Equal chunks are counted each time, here and in the total: so it is a share, not a sum. */
+/* What was walked over and is not on its way is here; what lands until the next call is added by who keeps it (blobs.h).
+ * Equal chunks are counted each time, until it is all that there is.
+ */
 static void show_progress(const struct gather *gather)
 {
     struct nx_report *report = gather->options->report;
-    double share =
-        gather->chunks_total ? (double)gather->chunks_seen / (double)gather->chunks_total : 1;
     uint64_t total = gather->options->tree->manifest->chunks.size;
-    nx_report_set(report, &report->stats.have_bytes, (uint64_t)(share * (double)total));
+    uint64_t missing = nx_blobs_under_way(gather->options->tree->blobs);
+    uint64_t here = gather->bytes_seen > missing ? gather->bytes_seen - missing : 0;
+    nx_report_set(report, &report->stats.have_bytes, here < total ? here : total);
 }
 
 /* Do not fetch faster than the cache's disk takes it: there must be room for what is on its way, or it is not kept. */
@@ -60,7 +62,7 @@ static bool is_kept(const struct gather *gather, const struct nx_blob *blob)
 
 static int add_chunk(struct gather *gather, const struct nx_blob *blob, struct nx_error *err)
 {
-    gather->chunks_seen++;
+    gather->bytes_seen += blob->size;
     if (is_kept(gather, blob))
         return 0;
     gather->chunks_missed++;
@@ -75,7 +77,7 @@ static int add_chunk(struct gather *gather, const struct nx_blob *blob, struct n
 static int take_chunk(struct gather *gather, const struct nx_blob *blob, struct nx_error *err)
 {
     NX_AUTO_BYTES struct nx_bytes *bytes = NULL;
-    gather->chunks_seen++;
+    gather->bytes_seen += blob->size;
     show_progress(gather);
     if (is_kept(gather, blob))
         return 0;
@@ -124,7 +126,7 @@ static int pull_missing(struct gather *gather, struct nx_error *err)
 {
     const struct nx_pull_options *options = gather->options;
     const struct nx_manifest *manifest = options->tree->manifest;
-    gather->chunks_seen = gather->chunks_missed = 0;
+    gather->bytes_seen = gather->chunks_missed = 0;
     for (int turn = 0; turn < 2; turn++)
         for (unsigned i = 0; i < manifest->n_images; i++)
             if ((manifest->images[i].role == NX_IMAGE_MEMORY) == (turn == !options->memory_first) &&
@@ -132,24 +134,25 @@ static int pull_missing(struct gather *gather, struct nx_error *err)
                 return -1;
     if (send_off(gather, err) < 0 || nx_blobs_wait_below(options->tree->blobs, 1, err) < 0)
         return -1;
+    show_progress(gather);
     return nx_cache_flush(options->cache, err);
 }
 
 int nx_pull(const struct nx_pull_options *options, struct nx_error *err)
 {
-    const struct nx_manifest *manifest = options->tree->manifest;
+    struct nx_report *report = options->report;
     NX_AUTO_FREE struct gather *gather = calloc(1, sizeof(*gather));
     if (!gather)
         return nx_fail_errno(err, "pull");
     gather->options = options;
     gather->check = options->check;
-    for (unsigned i = 0; i < manifest->n_images; i++)
-        gather->chunks_total += manifest->images[i].chunks;
     for (int turn = 0; turn < TURNS; turn++) {
         if (pull_missing(gather, err) < 0)
             return -1;
-        if (gather->chunks_missed == 0)
+        if (gather->chunks_missed == 0) {
+            nx_report_set(report, &report->stats.have_bytes, options->tree->manifest->chunks.size);
             return 0;
+        }
         gather->check = false; /* what has just come was checked */
     }
     return nx_fail(

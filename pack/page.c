@@ -18,8 +18,7 @@ static const char debian_packages[] =
     "gcc make pkg-config libarchive-dev libxml2-dev libcurl4-openssl-dev libzstd-dev libssl-dev "
     "libmagic-dev libfuse3-dev liblmdb-dev libnbd-dev libseccomp-dev libmicrohttpd-dev "
     "libjansson-dev libpng-dev libvirt-dev check git qemu-system-x86 qemu-system-gui qemu-utils "
-    "ovmf seabios "
-    "fuse3";
+    "ovmf seabios fuse3 novnc";
 
 /* A heading below the page's own (level 0), or below a machine's (1). */
 static void heading(struct nx_html *html, unsigned level, const char *class, const char *words)
