@@ -24,6 +24,7 @@
 #define FRAME_MS       20000                     /* for the rest of a message */
 #define NOTICE_MAX     512                       /* bytes of a line from the engine */
 #define FIRST_EXTRA    (2 + NX_CONTROL_POLL_FDS) /* what is polled for before what the caller wants */
+#define POLL_MAX       (FIRST_EXTRA + NX_SESSION_POLL_MAX + 1)
 
 /* ---- signals ---- */
 
@@ -299,10 +300,24 @@ static int until_token(const struct nx_session *session, int timeout_ms)
     return token_ms >= 0 && (timeout_ms < 0 || token_ms < timeout_ms) ? token_ms : timeout_ms;
 }
 
+/* As poll(), which fails for more entries than a process may have descriptors, even if they stand for none. */
+static int poll_open(struct pollfd fds[static POLL_MAX], unsigned n, int timeout_ms)
+{
+    struct pollfd open[POLL_MAX];
+    nfds_t n_open = 0;
+    for (unsigned i = 0; i < n; i++)
+        if (fds[i].fd >= 0)
+            open[n_open++] = fds[i];
+    int ret = poll(open, n_open, timeout_ms);
+    for (unsigned i = n; ret >= 0 && i-- > 0;)
+        fds[i].revents = fds[i].fd >= 0 ? open[--n_open].revents : 0;
+    return ret;
+}
+
 int nx_session_poll(struct nx_session *session, struct pollfd *extra, unsigned n_extra,
                     int timeout_ms, struct nx_error *err)
 {
-    struct pollfd fds[FIRST_EXTRA + NX_SESSION_POLL_MAX + 1] = {
+    struct pollfd fds[POLL_MAX] = {
         { .fd = session->signal_fd, .events = POLLIN },
         { .fd = session->has_engine ? session->engine.channel : -1, .events = POLLIN },
     };
@@ -310,7 +325,7 @@ int nx_session_poll(struct nx_session *session, struct pollfd *extra, unsigned n
     for (unsigned i = 0; i < n_extra; i++)
         fds[FIRST_EXTRA + i] = extra[i];
     fds[FIRST_EXTRA + n_extra] = nx_bearer_pollfd(&session->bearer);
-    if (poll(fds, FIRST_EXTRA + n_extra + 1, until_token(session, timeout_ms)) < 0) {
+    if (poll_open(fds, FIRST_EXTRA + n_extra + 1, until_token(session, timeout_ms)) < 0) {
         if (errno != EINTR)
             return nx_fail_errno(err, "poll");
         for (unsigned i = 0; i < n_extra; i++)
