@@ -208,13 +208,16 @@ update-desktop = $(if $(DESTDIR),,-update-desktop-database -q $(APPSDIR) 2>/dev/
                  update-mime-database $(MIMEDIR) 2>/dev/null; gtk-update-icon-cache -q -t -f $(ICONDIR) 2>/dev/null; true)
 
 SERVER_CONFIGS := nginx apache lighttpd caddy varnish
+# What names places of ours names those where they are: $(call install-text,FILES,FOLDER)
+install-text = for f in $(1); do sed 's,/usr/local/share/nxpk,$(DATADIR),g; s,/usr/local/bin/nxserve,$(BINDIR)/nxserve,g' \
+    $$f >$(DESTDIR)$(2)/$${f\#\#*/} && chmod 644 $(DESTDIR)$(2)/$${f\#\#*/} || exit; done
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(UNITDIR) $(SERVER_CONFIGS:%=$(DESTDIR)$(DATADIR)/%)
 	install -m 755 $(PROGRAMS:%=$(B)/%) $(DESTDIR)$(BINDIR)
-	install -m 644 $(MANPAGES) $(DESTDIR)$(MANDIR)/man1
+	$(call install-text,$(MANPAGES),$(MANDIR)/man1)
 	install -m 644 $(UNITS) $(DESTDIR)$(UNITDIR)
 	install -m 644 serve/nxserve.logrotate $(DESTDIR)$(DATADIR)
-	$(foreach s,$(SERVER_CONFIGS),install -m 644 $(s)/* $(DESTDIR)$(DATADIR)/$(s);)
+	$(foreach s,$(SERVER_CONFIGS),$(call install-text,$(wildcard $(s)/*),$(DATADIR)/$(s));)
 	install -d $(sort $(dir $(DESKTOP_ALL:%=$(DESTDIR)%)))
 	install -m 644 $(DESKTOP_FILES:%=desktop/%) $(DESTDIR)$(APPSDIR)
 	install -m 644 desktop/nxpk-mime.xml $(DESTDIR)$(MIMEDIR)/packages/nxpk.xml

@@ -76,7 +76,8 @@ void nx_display_announce(const struct nx_options *options, const struct nx_displ
     else if (options->serial.kind == NX_SERIAL_FILE)
         nx_log(NX_LOG_NOTICE, "its serial port writes to %s", options->serial.path);
     else if (options->serial.kind == NX_SERIAL_STDIO && isatty(STDIN_FILENO))
-        nx_log(NX_LOG_NOTICE,
-               "its serial port is this terminal, Ctrl-C included; to end it: kill %d",
-               (int)getpid());
+        nx_log(
+            NX_LOG_NOTICE,
+            "its serial port is this terminal, Ctrl-C included; to end it: nxfetch power stop %d",
+            (int)getpid());
 }

@@ -57,6 +57,11 @@ int nx_verb_screenshot(const struct nx_options *options, struct nx_error *err)
 int nx_verb_power(const struct nx_options *options, struct nx_error *err)
 {
     pid_t pid;
-    return ask(options, json_pack("{s:s, s:s}", "ask", "power", "how", options->power), ASK_MS,
-               &pid, err);
+    if (ask(options, json_pack("{s:s, s:s}", "ask", "power", "how", options->power), ASK_MS, &pid,
+            err) < 0)
+        return -1;
+    if (strcmp(options->power, "off") == 0)
+        nx_log(NX_LOG_NOTICE,
+               "its power button was pressed; if its system does not hear: nxfetch power stop");
+    return 0;
 }

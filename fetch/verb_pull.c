@@ -16,7 +16,8 @@ static int pull(struct nx_session *session, struct nx_error *err)
     while (!session->done)
         if (nx_session_poll(session, NULL, 0, -1, err) < 0)
             return err->code == NX_ERR_CANCELLED
-                       ? nx_fail_while(err, "what was fetched is kept, the same command goes on")
+                       ? nx_fail(err, NX_ERR_CANCELLED,
+                                 "interrupted; what was fetched is kept, the same command goes on")
                        : -1;
     return 0;
 }

@@ -417,11 +417,10 @@ static void body(struct nx_html *html, const struct nx_offer *offers, size_t n, 
     if (several)
         heading(html, 0, NULL, title);
     nx_html_element(html, "p", "lead",
-                    several
-                        ? "Virtual machines that run from the web: each is there before a fraction "
-                          "of it has been downloaded."
-                        : "A virtual machine that runs from the web: it is there before a fraction "
-                          "of it has been downloaded.");
+                    several ? "Virtual machines that run from the web: each is there when only a "
+                              "fraction of it has been downloaded."
+                            : "A virtual machine that runs from the web: it is there when only a "
+                              "fraction of it has been downloaded.");
     if (several)
         contents(html, offers, n);
     nx_html_end(html);

@@ -34,6 +34,7 @@ is 'what others cannot read, whatever the umask' '' \
 is 'folders that others cannot enter' '' "$(cd "$stage" && xargs -d '\n' dirname <"$work/ours" | sort -u | xargs -d '\n' -I {} find {} -maxdepth 0 ! -perm -111)"
 is 'programs' 'usr/bin/nxfetch usr/bin/nxpack usr/bin/nxref usr/bin/nxserve' \
     "$(cd "$stage" && xargs -d '\n' -I {} find {} -maxdepth 0 -type f -perm -100 <"$work/ours" | xargs)"
+is 'what names another prefix' '' "$(cd "$stage" && xargs -d '\n' grep -l /usr/local <"$work/ours" | grep -v usr/bin/)"
 ok 'make install over itself' try_make install
 files | cmp -s - "$work/all" || fail 'a second make install' "$(files | diff "$work/all" -)"
 

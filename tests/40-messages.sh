@@ -22,7 +22,7 @@ found() {
 found fetch/options.c nx_fail '--cold and --no-cold exclude each other'
 found fetch/location.c nx_fail '…: not a file'
 found common/io.c nx_fail_errno '…: fsync: …'
-found fetch/verb_pull.c nx_fail_while 'what was fetched is kept, the same command goes on: …'
+found fetch/verb_pull.c nx_fail 'interrupted; what was fetched is kept, the same command goes on'
 found formats/package.c nx_fail 'not an nxpk package: its mimetype is not application/x-vmnetx-package' # of a macro
 found common/http.c nx_fail 'the file has changed on the server, or the server ignores ranges'          # ?: for the format
 found common/http.c nx_fail '…; --ca-cert FILE names another authority'                                # returned by a function
