@@ -12,6 +12,11 @@
 #include "fetch/cache.h"
 #include "fetch/verbs.h"
 
+static const char *plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 static int show(const struct nx_options *options, struct nx_cache *cache, struct nx_error *err)
 {
     struct nx_cache_usage usage;
@@ -25,10 +30,11 @@ static int show(const struct nx_options *options, struct nx_cache *cache, struct
                       "packages", nx_json_number(usage.heads)),
             err);
     char bytes[32], limit[32];
-    printf("%s: %s of at most %s in %" PRIu64 " files; %" PRIu64 " pieces, %" PRIu64
-           " packages known\n",
+    printf("%s: %s of at most %s in %" PRIu64 " file%s; %" PRIu64 " piece%s, %" PRIu64
+           " package%s known\n",
            options->cache_dir, nx_human_bytes(usage.bytes, bytes),
-           nx_human_bytes(usage.limit, limit), usage.segments, usage.entries, usage.heads);
+           nx_human_bytes(usage.limit, limit), usage.segments, plural(usage.segments),
+           usage.entries, plural(usage.entries), usage.heads, plural(usage.heads));
     return nx_flush_stdout(err);
 }
 

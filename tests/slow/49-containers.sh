@@ -155,6 +155,6 @@ boots 'without FUSE' --cap-drop all && {
 ended 'without FUSE'
 # What was fetched stays in the volume, for another container.
 run --rm -v cache:/home/nxfetch/.cache nxfetch cache show >"$work/said" 2>&1
-grep -q ' 1 packages known' "$work/said" || fail 'the cache in a volume' "$(cat "$work/said")"
+grep -q ' 1 package known' "$work/said" || fail 'the cache in a volume' "$(cat "$work/said")"
 echo "$failed failed"
 [ $failed = 0 ]
