@@ -39,7 +39,7 @@ struct nx_blobs_options {
     struct nx_transport *transport; /* or NULL: local, or offline */
     struct nx_cache *cache;         /* or NULL */
     bool keep_local;                /* put a local package's chunks into the cache too (pull) */
-    bool count_kept; /* what is put into the cache adds to have_bytes */
+    bool count_kept;                /* what is put into the cache adds to have_bytes */
     struct nx_report *report;
 };
 
