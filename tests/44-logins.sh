@@ -85,13 +85,7 @@ url=http://joe:wrong@127.0.0.1:${gates##*:}/basic/a.nxpk
 refused 'a wrong password in the URL' '401\): the server does not take this user name and password$'
 url=$gates/basic/a.nxpk
 
-new_cache
-on_terminal sesame-open -- "$BUILD/nxfetch pull --user joe $url" || die "a password on the terminal: $(cat "$WORK/terminal")"
-grep -q "Password of joe for $url: " "$WORK/terminal" || die "the question: $(cat "$WORK/terminal")"
-nothing_shown "$WORK/terminal"
-new_cache
-on_terminal wrong -- "$BUILD/nxfetch pull --user joe $url" && die "a wrong password is taken"
-grep -q '401): the server does not take this user name and password' "$WORK/terminal" || die "a wrong password: $(cat "$WORK/terminal")"
+asks_on_terminal sesame-open "Password of joe for $url: " '401): the server does not take this user name and password' "$BUILD/nxfetch pull --user joe $url"
 
 url=$gates/forbidden
 refused 'forbidden' 'access denied \(HTTP status 403\)$' --netrc

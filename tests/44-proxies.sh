@@ -135,13 +135,8 @@ if started $status "squid's basic_ncsa_auth"; then
     url=$secure
     https_proxy=http://joe:proxy-hidden@$at takes 'https by a proxy with a login' "${ca[@]}"
     [ "$(grep -c 'joe' "$PROXY_LOG")" -ge 2 ] || die "the proxy does not know joe: $(cat "$PROXY_LOG")"
-    new_cache
-    on_terminal proxy-hidden -- "$BUILD/nxfetch pull --ca-cert $CA_FILE --proxy http://$at --proxy-user joe $secure" || die "on the terminal: $(cat "$WORK/terminal")"
-    grep -q 'Password of joe for the proxy: ' "$WORK/terminal" || die "the question: $(cat "$WORK/terminal")"
-    nothing_shown "$WORK/terminal"
-    new_cache
-    on_terminal wrong -- "$BUILD/nxfetch pull --ca-cert $CA_FILE --proxy http://$at --proxy-user joe $secure" && die "a wrong password is taken"
-    grep -q '; the proxy does not take this user name and password' "$WORK/terminal" || die "a wrong password: $(cat "$WORK/terminal")"
+    asks_on_terminal proxy-hidden 'Password of joe for the proxy: ' '; the proxy does not take this user name and password' \
+        "$BUILD/nxfetch pull --ca-cert $CA_FILE --proxy http://$at --proxy-user joe $secure"
 
     # The server's login goes to the server, the proxy's to the proxy.
     start_nginx_plain "$WORK/www" "gzip off; access_log $WORK/seen.txt seen; auth_basic guests; auth_basic_user_file $WORK/htpasswd;" \

@@ -82,3 +82,14 @@ on_terminal() {
     printf '%s' "$seen" >"$WORK/terminal"
     wait "$pid"
 }
+
+# asks_on_terminal PASSWORD QUESTION REFUSAL COMMAND: it asks so, takes this password and shows it nowhere, and refuses another one so
+asks_on_terminal() {
+    new_cache
+    on_terminal "$1" -- "$4" || die "on the terminal: $(cat "$WORK/terminal")"
+    grep -q "$2" "$WORK/terminal" || die "the question: $(cat "$WORK/terminal")"
+    nothing_shown "$WORK/terminal"
+    new_cache
+    on_terminal wrong -- "$4" && die "a wrong password is taken"
+    grep -q "$3" "$WORK/terminal" || die "a wrong password: $(cat "$WORK/terminal")"
+}
