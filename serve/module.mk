@@ -9,3 +9,5 @@ nxserve_HELP := serve/nxserve.help
 EMBEDDERS += serve/nxserve.c serve/snippet.c
 serve_nxserve.c_EMBEDS := serve/nxserve.help
 serve_snippet.c_EMBEDS := $(addprefix serve/snippets/,nginx.in apache.in lighttpd.in caddy.in)
+# Where the configurations will be installed: they say so.
+$(B)/serve/snippet.o: CPPFLAGS += -DNX_DATADIR='"$(DATADIR)"'

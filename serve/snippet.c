@@ -4,6 +4,10 @@
  */
 #include "serve/snippet.h"
 
+#ifndef NX_DATADIR
+#define NX_DATADIR "/usr/local/share/nxpk"
+#endif
+
 #include <string.h>
 
 #include "common/embed.h"
@@ -40,6 +44,7 @@ static const struct {
     { "METHODS", NX_CORS_METHODS },
     { "ALLOW", NX_CORS_ALLOW },
     { "MAX_AGE", NX_CORS_MAX_AGE },
+    { "DATADIR", NX_DATADIR },
 };
 
 /* What a template is expanded with. */
