@@ -45,6 +45,11 @@ void nx_metrics_connected(struct nx_metrics *metrics)
     add(&metrics->connections, 1);
 }
 
+void nx_metrics_disconnected(struct nx_metrics *metrics)
+{
+    add(&metrics->closed, 1);
+}
+
 /* One metric with one value. */
 static int write_one(struct nx_buffer *out, const char *name, const char *type, const char *help,
                      double value, struct nx_error *err)
@@ -98,10 +103,11 @@ static int write_process(const struct nx_metrics *metrics, struct nx_buffer *out
                      (double)metrics->started, err);
 }
 
-int nx_metrics_write(const struct nx_metrics *metrics, unsigned connections,
-                     unsigned connections_max, struct nx_buffer *out, struct nx_error *err)
+int nx_metrics_write(const struct nx_metrics *metrics, unsigned connections_max,
+                     struct nx_buffer *out, struct nx_error *err)
 {
     uint64_t begun = value_of(&metrics->begun), ended;
+    uint64_t closed = value_of(&metrics->closed), connections = value_of(&metrics->connections);
     if (nx_buffer_printf(out, err,
                          "# HELP nxserve_build_info Always 1; the version is a label.\n"
                          "# TYPE nxserve_build_info gauge\n"
@@ -121,9 +127,9 @@ int nx_metrics_write(const struct nx_metrics *metrics, unsigned connections,
           (double)value_of(&metrics->bytes) },
         { "nxserve_ranges_total", "counter", "Byte ranges sent.",
           (double)value_of(&metrics->ranges) },
-        { "nxserve_connections_total", "counter", "Connections accepted.",
-          (double)value_of(&metrics->connections) },
-        { "nxserve_connections", "gauge", "Connections open now.", connections },
+        { "nxserve_connections_total", "counter", "Connections accepted.", (double)connections },
+        { "nxserve_connections", "gauge", "Connections open now.",
+          connections > closed ? (double)(connections - closed) : 0 },
         { "nxserve_connections_limit", "gauge", "Connections that may be open at once.",
           connections_max },
         { "nxserve_uptime_seconds", "gauge", "Seconds since the start.",

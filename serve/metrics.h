@@ -26,6 +26,7 @@ struct nx_metrics {
     atomic_uint_fast64_t bytes;       /* of bodies */
     atomic_uint_fast64_t ranges;      /* sent in 206 answers */
     atomic_uint_fast64_t connections; /* accepted */
+    atomic_uint_fast64_t closed;      /* of them */
 };
 
 /* All zero, from now. */
@@ -38,10 +39,12 @@ void nx_metrics_begun(struct nx_metrics *metrics);
 void nx_metrics_ended(struct nx_metrics *metrics, unsigned status, unsigned ranges, uint64_t bytes,
                       bool cut);
 
+/* Once for each connection, and once when it has ended. */
 void nx_metrics_connected(struct nx_metrics *metrics);
+void nx_metrics_disconnected(struct nx_metrics *metrics);
 
-/* Append the text.  The number of connections that are open now, and how many may be, are the caller's. */
-int nx_metrics_write(const struct nx_metrics *metrics, unsigned connections,
-                     unsigned connections_max, struct nx_buffer *out, struct nx_error *err);
+/* Append the text.  How many connections may be open at once is the caller's. */
+int nx_metrics_write(const struct nx_metrics *metrics, unsigned connections_max,
+                     struct nx_buffer *out, struct nx_error *err);
 
 #endif

@@ -9,20 +9,22 @@
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "common/beneath.h"
 #include "common/io.h"
+#include "common/listen.h"
 #include "common/log.h"
 #include "serve/accesslog.h"
-#include "common/beneath.h"
 #include "serve/delivered.h"
-#include "common/listen.h"
 #include "serve/metrics.h"
 #include "serve/scrape.h"
 #include "serve/site.h"
+#include "serve/workers.h"
 
 #define THREADS         4
 #define CONNECTIONS_MAX 4096 /* if the limit of open files allows it: each may hold a file too */
@@ -36,17 +38,19 @@
 #define PEM_MAX           (1024 * 1024)
 
 struct nx_server {
-    struct MHD_Daemon *daemon;
+    struct nx_workers *workers;
     int root_fd;
     uint16_t port;
     char *url;
-    unsigned connections_max;
+    unsigned connections_max; /* of all threads */
+    bool tls;
     struct nx_metrics metrics;
     struct nx_accesslog *log; /* NULL: requests are told on stderr */
     struct nx_scrape *scrape; /* NULL: nobody asked for figures */
     char *metrics_url;
     struct nx_buffer cert, key;
-    char complaint[256]; /* libmicrohttpd's last message during the start */
+    atomic_bool started;
+    char complaint[256]; /* libmicrohttpd's last message before that */
 };
 
 /* A request and its answer, until both have been sent and logged. */
@@ -222,6 +226,8 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
     struct nx_server *server = cls;
     if (what == MHD_CONNECTION_NOTIFY_STARTED)
         nx_metrics_connected(&server->metrics);
+    else
+        nx_metrics_disconnected(&server->metrics);
 }
 
 /* ---- answers ----------------------------------------------------------------- */
@@ -329,7 +335,7 @@ __attribute__((format(printf, 2, 0))) static void on_complaint(void *cls, const 
     char text[sizeof server->complaint];
     vsnprintf(text, sizeof text, fmt, ap);
     text[strcspn(text, "\n")] = '\0';
-    if (server->daemon)
+    if (atomic_load(&server->started))
         nx_log(NX_LOG_INFO, "%s", text);
     else
         memcpy(server->complaint, text, sizeof text);
@@ -348,8 +354,10 @@ static int read_tls_files(struct nx_server *server, const struct nx_server_optio
     return 0;
 }
 
-static int start_daemon(struct nx_server *server, bool tls, int listen_fd, struct nx_error *err)
+/* A thread's (workers.h). */
+static struct MHD_Daemon *start_daemon(void *cls, int listen_fd, struct nx_error *err)
 {
+    struct nx_server *server = cls;
     const struct MHD_OptionItem tls_items[] = {
         { MHD_OPTION_HTTPS_MEM_CERT, 0, server->cert.data },
         { MHD_OPTION_HTTPS_MEM_KEY, 0, server->key.data },
@@ -357,8 +365,7 @@ static int start_daemon(struct nx_server *server, bool tls, int listen_fd, struc
     };
     const struct MHD_OptionItem items[] = {
         { MHD_OPTION_LISTEN_SOCKET, listen_fd, NULL },
-        { MHD_OPTION_THREAD_POOL_SIZE, THREADS, NULL },
-        { MHD_OPTION_CONNECTION_LIMIT, server->connections_max, NULL },
+        { MHD_OPTION_CONNECTION_LIMIT, server->connections_max / THREADS, NULL },
         { MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL },
         { MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, NULL },
         { MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, NULL },
@@ -366,25 +373,25 @@ static int start_daemon(struct nx_server *server, bool tls, int listen_fd, struc
         { MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_target, server },
         { MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, server },
         { MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server },
-        { tls ? MHD_OPTION_ARRAY : MHD_OPTION_END, 0, (void *)tls_items },
+        { server->tls ? MHD_OPTION_ARRAY : MHD_OPTION_END, 0, (void *)tls_items },
         { MHD_OPTION_END, 0, NULL },
     };
     /* The logger comes first: it is to hear what is wrong with the other options. */
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG;
-    server->daemon = MHD_start_daemon(flags | (tls ? MHD_USE_TLS : 0), 0, NULL, NULL, on_request,
-                                      server, MHD_OPTION_EXTERNAL_LOGGER, on_complaint, server,
-                                      MHD_OPTION_ARRAY, items, MHD_OPTION_END);
-    if (!server->daemon)
-        return nx_fail(err, NX_ERR_SYSTEM, "the server does not start: %s", server->complaint);
-    return 0;
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_ERROR_LOG | (server->tls ? MHD_USE_TLS : 0);
+    struct MHD_Daemon *daemon =
+        MHD_start_daemon(flags, 0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER,
+                         on_complaint, server, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
+    if (!daemon)
+        nx_fail(err, NX_ERR_SYSTEM, "the server does not start: %s", server->complaint);
+    return daemon;
 }
 
-/* As many connections as the limit of open files has room for, after raising it. */
-static unsigned find_connections_max(void)
+/* As many connections for each thread as the limit of open files has room for, after raising it. */
+static unsigned connections_of_each(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return THREADS;
+        return 1;
     rlim_t wanted = 2 * CONNECTIONS_MAX + FILES_RESERVED;
     if (limit.rlim_cur < wanted) {
         struct rlimit more = { wanted < limit.rlim_max ? wanted : limit.rlim_max, limit.rlim_max };
@@ -392,18 +399,15 @@ static unsigned find_connections_max(void)
             limit = more;
     }
     if (limit.rlim_cur >= wanted)
-        return CONNECTIONS_MAX;
+        return CONNECTIONS_MAX / THREADS;
     rlim_t room = limit.rlim_cur > FILES_RESERVED ? (limit.rlim_cur - FILES_RESERVED) / 2 : 0;
-    return room > THREADS ? (unsigned)room : THREADS;
+    return room > THREADS ? (unsigned)room / THREADS : 1;
 }
 
 static int write_metrics(void *cls, struct nx_buffer *out, struct nx_error *err)
 {
     const struct nx_server *server = cls;
-    const union MHD_DaemonInfo *info =
-        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
-    return nx_metrics_write(&server->metrics, info ? info->num_connections : 0,
-                            server->connections_max, out, err);
+    return nx_metrics_write(&server->metrics, server->connections_max, out, err);
 }
 
 /* "http://[::1]:8080/": to be freed; NULL without memory. */
@@ -459,8 +463,7 @@ void nx_server_stop(struct nx_server *server)
     if (!server)
         return;
     nx_scrape_stop(server->scrape);
-    if (server->daemon)
-        MHD_stop_daemon(server->daemon);
+    nx_workers_stop(server->workers);
     nx_accesslog_free(server->log);
     if (server->root_fd >= 0)
         close(server->root_fd);
@@ -479,11 +482,11 @@ int nx_server_start(const struct nx_server_options *options, struct nx_server **
         return nx_fail_errno(err, "server");
     server->root_fd = -1;
     nx_metrics_init(&server->metrics);
-    server->connections_max = find_connections_max();
-    bool tls = options->tls_cert != NULL;
+    server->connections_max = THREADS * connections_of_each();
+    server->tls = options->tls_cert != NULL;
     if (nx_beneath_open_root(options->dir, &server->root_fd, err) < 0)
         return -1;
-    if (tls && read_tls_files(server, options, err) < 0)
+    if (server->tls && read_tls_files(server, options, err) < 0)
         return -1;
     if (options->access_log && nx_accesslog_open(options->access_log, &server->log, err) < 0)
         return nx_fail_while(err, "--access-log");
@@ -491,12 +494,12 @@ int nx_server_start(const struct nx_server_options *options, struct nx_server **
     if (nx_listen(options->address, options->port, "--listen", "--port", &listen_fd, &server->port,
                   err) < 0)
         return -1;
-    server->url = make_url(tls ? "https" : "http", options->address, server->port, "/");
+    server->url = make_url(server->tls ? "https" : "http", options->address, server->port, "/");
     if (!server->url)
         return nx_fail_errno(err, "server");
-    if (start_daemon(server, tls, listen_fd, err) < 0)
+    if (nx_workers_start(THREADS, listen_fd, start_daemon, server, &server->workers, err) < 0)
         return -1;
-    nx_steal_fd(&listen_fd); /* closed by MHD_stop_daemon() */
+    atomic_store(&server->started, true);
     if (options->metrics_address && start_scrape(server, options, err) < 0)
         return -1;
     *ret_server = NX_STEAL(server);

@@ -34,6 +34,8 @@ alone() { [ "$(figure nxserve_connections)" = 0 ]; }
 wait_for 10 "$SERVER_PID" alone || fail "connections are left: $(figure nxserve_connections)"
 at_most 'files that stay open' "$(open_files "$SERVER_PID")" $((files + 2)) # curl's, for the figures
 is 'requests that failed' 0 "$(figure nxserve_requests_cut_total)"
+# Nobody is forgotten, however many ask at the same moment: libmicrohttpd's own threads wait for more when they have found 128.
+ok 'heaps of requests' load_on -i 800 -a 0 -s 0 -b 400 -p "$SERVER_PID" "$URL_BASE/a.nxpk"
 ok '1 MiB at a time' load_on -a 20 -s 0.5 -r 1048576 "$URL_BASE/a.nxpk"
 
 # Room for 40 connections: who comes later waits until one of them leaves, and the figures are told all the while.

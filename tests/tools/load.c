@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Many clients of one web server at once, each with a connection of its own:
  *
- *     load [-i IDLE] [-a ACTIVE] [-s SECONDS] [-r BYTES] URL
+ *     load [-i IDLE] [-a ACTIVE] [-s SECONDS] [-r BYTES] [-b ROUNDS -p PID] URL
  *     load -m FILE MIB                    # make the file that the URL is to serve
  *
  * IDLE clients ask for a little, stay connected without a word, and ask again at the end: on the same
@@ -9,12 +9,16 @@
  * the other, for SECONDS.  Every byte of each answer is looked at.  The figures go to stdout as JSON;
  * status 0 if no request has failed and all idle clients were held.
  *
+ * With -b, the idle ones then ask all at once, so many times: the server, PID, is stopped until they have, so that it finds
+ * a heap of requests when it goes on.  In each round it is one request fewer, and nothing else comes before it is answered.
+ *
  * One thread, two curl multi handles: what is idle must not be given to those who are active.
  */
 #include <curl/curl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +32,8 @@
 #define WORD          sizeof(uint64_t) /* the file: words that say their own offset */
 #define TIMES_MAX     4000000
 #define FAILURES_SAID 5
+#define STALL         60 /* s that an answer may stand still */
+#define STALL_HEAP    5  /* … of a heap, where nobody else is asking */
 
 struct client {
     struct load *load;
@@ -42,6 +48,8 @@ struct load {
     unsigned seed;
     CURLM *idle, *active;
     unsigned running;
+    long stall;    /* s */
+    pid_t stopped; /* the server, until all have asked; or 0 */
     int64_t until; /* nx_now_ms() when the active ones end */
     uint64_t requests, bytes, failures, connections;
     uint32_t *times; /* of requests by active clients, microseconds */
@@ -82,7 +90,7 @@ static void ask(struct client *client, CURLM *multi, uint64_t length)
 {
     struct load *load = client->load;
     struct nx_error err = NX_ERROR_INIT;
-    const struct nx_http_options options = { .stall_timeout = 60 };
+    const struct nx_http_options options = { .stall_timeout = load->stall };
     uint64_t words = (load->size - length) / WORD + 1;
     client->request.offset =
         (((uint64_t)rand_r(&load->seed) << 31 | (uint64_t)rand_r(&load->seed)) % words) * WORD;
@@ -128,6 +136,9 @@ static void run(struct load *load, CURLM *multi)
         int running, left;
         CURLMsg *message;
         curl_multi_perform(multi, &running);
+        if (load->stopped)
+            kill(load->stopped, SIGCONT);
+        load->stopped = 0;
         while ((message = curl_multi_info_read(multi, &left))) {
             struct client *client;
             CURLcode code = message->data.result;
@@ -174,6 +185,18 @@ static void all_ask(struct load *load, struct client *clients, unsigned n, CURLM
     for (unsigned i = 0; i < n; i++)
         ask(&clients[i], multi, length);
     run(load, multi);
+}
+
+/* Heaps of 1 to n requests, about. */
+static void heaps(struct load *load, struct client *clients, unsigned n, unsigned rounds, pid_t pid)
+{
+    load->stall = STALL_HEAP;
+    for (unsigned i = 0; i < rounds && !load->failures; i++) {
+        if (kill(pid, SIGSTOP) < 0)
+            die("the server cannot be stopped");
+        load->stopped = pid;
+        all_ask(load, clients, n - i % n, load->idle, WORD);
+    }
 }
 
 static int by_value(const void *a, const void *b)
@@ -237,12 +260,13 @@ static void raise_file_limit(void)
 
 int main(int argc, char **argv)
 {
-    unsigned n_idle = 0, n_active = 1;
+    unsigned n_idle = 0, n_active = 1, n_heaps = 0;
+    pid_t pid = 0;
     double seconds = 1;
     bool make = false;
-    struct load load = { .range = 65536, .seed = 4711 };
+    struct load load = { .range = 65536, .seed = 4711, .stall = STALL };
     nx_log_set_program("load");
-    for (int c; (c = getopt(argc, argv, "i:a:s:r:m")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "i:a:s:r:b:p:m")) != -1;) {
         switch (c) {
         case 'i':
             n_idle = (unsigned)strtoul(optarg, NULL, 10);
@@ -256,6 +280,12 @@ int main(int argc, char **argv)
         case 'r':
             load.range = strtoull(optarg, NULL, 10) / WORD * WORD;
             break;
+        case 'b':
+            n_heaps = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'p':
+            pid = (pid_t)strtol(optarg, NULL, 10);
+            break;
         case 'm':
             make = true;
             break;
@@ -263,8 +293,9 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    if (argc - optind != (make ? 2 : 1) || load.range == 0)
-        die("usage: load [-i IDLE] [-a ACTIVE] [-s SECONDS] [-r BYTES] URL, or load -m FILE MIB");
+    if (argc - optind != (make ? 2 : 1) || load.range == 0 || (n_heaps && (pid <= 1 || !n_idle)))
+        die("usage: load [-i IDLE] [-a ACTIVE] [-s SECONDS] [-r BYTES] [-b ROUNDS -p PID] URL, or "
+            "load -m FILE MIB");
     if (make)
         return make_file(argv[optind], strtoull(argv[optind + 1], NULL, 10));
     load.url = argv[optind];
@@ -287,6 +318,7 @@ int main(int argc, char **argv)
     uint64_t requests = load.requests, bytes = load.bytes;
     all_ask(&load, idle, n_idle, load.idle, WORD);
     uint64_t kept = load.connections < n_idle ? n_idle - load.connections : 0;
+    heaps(&load, idle, n_idle, n_heaps, pid);
 
     qsort(load.times, load.n_times, sizeof *load.times, by_value);
     json_t *said = json_pack(
