@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LAST_STATS_MS 2000 /* less than the engine's end may take */
+
 void nx_report_init(struct nx_report *report, int fd)
 {
     memset(report, 0, sizeof(*report));
@@ -59,15 +61,15 @@ void nx_report_mark(struct nx_report *report, double *time)
     pthread_mutex_unlock(&report->lock);
 }
 
-static bool launcher_takes(const struct nx_report *report)
+static bool launcher_takes_within(const struct nx_report *report, int ms)
 {
     struct pollfd pfd = { .fd = report->fd, .events = POLLOUT };
-    return report->fd >= 0 && poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLOUT);
+    return report->fd >= 0 && poll(&pfd, 1, ms) == 1 && (pfd.revents & POLLOUT);
 }
 
-void nx_report_send_stats(struct nx_report *report)
+static void send_stats_within(struct nx_report *report, int ms)
 {
-    if (!launcher_takes(report))
+    if (!launcher_takes_within(report, ms))
         return;
     pthread_mutex_lock(&report->lock);
     struct nx_stats stats = report->stats;
@@ -78,12 +80,19 @@ void nx_report_send_stats(struct nx_report *report)
         nx_report_send(report, NX_MSG_STATS, &stats, sizeof(stats));
 }
 
+void nx_report_send_stats(struct nx_report *report)
+{
+    send_stats_within(report, 0);
+}
+
+void nx_report_send_last_stats(struct nx_report *report)
+{
+    send_stats_within(report, LAST_STATS_MS);
+}
+
 void nx_report_send(struct nx_report *report, enum nx_message type, const void *payload, size_t len)
 {
-    pthread_mutex_lock(&report->lock);
-    bool stopped = report->stopped || report->fd < 0;
-    pthread_mutex_unlock(&report->lock);
-    if (stopped)
+    if (report->fd < 0)
         return;
     pthread_mutex_lock(&report->send_lock);
     nx_channel_send(report->fd, type, payload, len, NULL);
@@ -118,13 +127,6 @@ void nx_report_go_on(struct nx_report *report)
     pthread_mutex_unlock(&report->lock);
     if (last)
         nx_report_send(report, NX_MSG_RESUMED, NULL, 0);
-}
-
-void nx_report_stop(struct nx_report *report)
-{
-    pthread_mutex_lock(&report->lock);
-    report->stopped = true;
-    pthread_mutex_unlock(&report->lock);
 }
 
 void nx_report_set_images(struct nx_report *report, unsigned n_images)

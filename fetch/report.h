@@ -21,7 +21,6 @@ struct nx_report {
     pthread_mutex_t lock;
     struct nx_stats stats; /* under lock */
     bool changed;          /* under lock: since the last STATS */
-    bool stopped;          /* under lock: nothing is sent any more */
 };
 
 void nx_report_init(struct nx_report *report, int fd);
@@ -40,6 +39,8 @@ void nx_report_set_images(struct nx_report *report, unsigned n_images);
 
 /* Send STATS if something has changed and the launcher is ready to take it. */
 void nx_report_send_stats(struct nx_report *report);
+/* At the end: a launcher that has something else to do is given a while to take them. */
+void nx_report_send_last_stats(struct nx_report *report);
 
 /* Send a message; errors are none of the caller's: the end of the channel is seen elsewhere. */
 void nx_report_send(struct nx_report *report, enum nx_message type, const void *payload,
@@ -52,8 +53,5 @@ void nx_report_text(struct nx_report *report, enum nx_message type, const char *
  */
 void nx_report_wait(struct nx_report *report, const char *reason);
 void nx_report_go_on(struct nx_report *report);
-
-/* Send nothing more, so that no thread waits for a launcher that has gone. */
-void nx_report_stop(struct nx_report *report);
 
 #endif
