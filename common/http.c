@@ -445,10 +445,13 @@ int nx_http_judge(CURL *easy, CURLcode code, struct nx_http_request *request, st
     const char *remedy = nx_login_remedy(easy, code, &request->used);
     if (code == CURLE_PEER_FAILED_VERIFICATION)
         remedy = certificate_remedy(easy);
+    const char *hint = nx_login_proxy_hint(easy, code, request->curl_text, &request->used);
     if (code != CURLE_OK)
         return nx_fail(err, remedy ? NX_ERR_SERVER : classify_curl(code), "%s%s",
                        request->curl_text[0] ? request->curl_text : curl_easy_strerror(code),
-                       remedy ? remedy : "");
+                       remedy ? remedy
+                       : hint ? hint
+                              : "");
     if (judge_answer(request, err) < 0)
         return -1;
     uint64_t want = request->length;

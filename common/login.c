@@ -2,6 +2,8 @@
 #include "common/login.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -161,6 +163,16 @@ static int apply_user(struct nx_login *login, CURL *easy, const struct target *t
     return 0;
 }
 
+static bool names_proxy(const struct nx_login *login)
+{
+    static const char *const variables[] = { "http_proxy", "https_proxy", "HTTPS_PROXY",
+                                             "all_proxy", "ALL_PROXY" };
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        if (getenv(variables[i]))
+            return true;
+    return login && login->proxy;
+}
+
 static void apply_proxy(const struct nx_login *login, CURL *easy, const char *ca_file,
                         struct nx_login_use *use)
 {
@@ -231,7 +243,9 @@ int nx_login_apply(struct nx_login *login, CURL *easy, const char *url, const ch
                    struct nx_login_use *ret_use, struct nx_error *err)
 {
     const struct target target = target_of(url);
-    *ret_use = (struct nx_login_use){ .secure = target.secure, .user = target.has_user };
+    *ret_use = (struct nx_login_use){ .secure = target.secure,
+                                      .user = target.has_user,
+                                      .proxy = names_proxy(login) };
     if (!login)
         return 0;
     apply_proxy(login, easy, ca_file, ret_use);
@@ -318,4 +332,38 @@ const char *nx_login_remedy(CURL *easy, CURLcode code, const struct nx_login_use
         return use->proxy_user ? "; the proxy does not take this user name and password"
                                : "; --proxy-user NAME asks for a password for the proxy";
     return "; the proxy does not let this through: --noproxy HOST goes without it";
+}
+
+/* Whether curl could not connect to the host of a URL, by its own words. */
+static bool failed_at_host(const char *text, const char *url)
+{
+    bool same = true; /* as far as is known */
+    char *host = NULL, *port = NULL, expected[512];
+    CURLU *u = curl_url();
+    if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK) {
+        size_t bracket = host[0] == '['; /* of IPv6 */
+        snprintf(expected, sizeof expected, "%.*s port %s ", (int)(strlen(host) - 2 * bracket),
+                 host + bracket, port);
+        same = strncasecmp(text, expected, strlen(expected)) == 0;
+    }
+    curl_free(host);
+    curl_free(port);
+    curl_url_cleanup(u);
+    return same;
+}
+
+const char *nx_login_proxy_hint(CURL *easy, CURLcode code, const char *text,
+                                const struct nx_login_use *use)
+{
+    static const char before[] = "Failed to connect to ";
+    char *url = NULL;
+    if (!use->proxy || code != CURLE_COULDNT_CONNECT ||
+        strncmp(text, before, strlen(before)) != 0 ||
+        curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_URL, &url) != CURLE_OK || !url ||
+        failed_at_host(text + strlen(before), url))
+        return NULL;
+    return "; that is the proxy, by --proxy or the variables http_proxy, https_proxy and "
+           "all_proxy: --noproxy HOST goes without it";
 }

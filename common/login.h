@@ -54,6 +54,7 @@ struct nx_login {
 struct nx_login_use {
     bool user, netrc, token, certificate, proxy_user;
     bool secure;         /* by https */
+    bool proxy;          /* perhaps: one is named somewhere */
     unsigned generation; /* of the token */
 };
 
@@ -94,5 +95,11 @@ const char *nx_login_advice(const struct nx_login_use *use, long status, unsigne
  * about something else.
  */
 const char *nx_login_remedy(CURL *easy, CURLcode code, const struct nx_login_use *use);
+
+/* What goes behind curl's text if it was a proxy that could not be reached, for its address looks like a server's; else
+ * NULL.  The next try may do better.
+ */
+const char *nx_login_proxy_hint(CURL *easy, CURLcode code, const char *text,
+                                const struct nx_login_use *use);
 
 #endif

@@ -27,6 +27,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/progress.h"
 #include "fetch/blobs.h"
 #include "fetch/bootset.h"
 #include "fetch/channel.h"
@@ -245,6 +246,27 @@ static void want_boot_set(struct engine *engine)
                     NULL);
 }
 
+/* Offline, what a start lacks does not come: the user should know before the guest complains, or stands still. */
+static void tell_what_lacks(struct engine *engine)
+{
+    const struct nx_manifest *m = engine->opened.head->manifest;
+    const struct nx_stats *stats = &engine->report.stats;
+    char lacks[32], all[32];
+    if (!engine->config->offline || !m->boot_chunks || m->suspended != engine->resume)
+        return;
+    if (nx_bootset_want(nx_images_tree(engine->images), UINT64_MAX, &engine->report, NULL) < 0)
+        nx_report_text(&engine->report, NX_MSG_NOTICE,
+                       "%s: not even its whole index is in the cache, and --offline forbids to "
+                       "fetch it: run nxfetch pull first",
+                       engine->name);
+    else if (stats->boot_have < stats->boot_bytes)
+        nx_report_text(&engine->report, NX_MSG_NOTICE,
+                       "%s: of the %s that its start reads, %s are not in the cache, and --offline "
+                       "forbids to fetch them: run nxfetch pull first",
+                       engine->name, nx_human_bytes(stats->boot_bytes, all),
+                       nx_human_bytes(stats->boot_bytes - stats->boot_have, lacks));
+}
+
 static int check_room(struct engine *engine, struct nx_error *err)
 {
     const struct nx_manifest *manifest = engine->opened.head->manifest;
@@ -319,6 +341,7 @@ static int serve(struct engine *engine, struct nx_error *err)
         nx_fuse_show(engine->fuse, engine->opened.head->manifest, engine->images);
     if (engine->transport)
         nx_transport_set_patient(engine->transport);
+    tell_what_lacks(engine);
     want_boot_set(engine);
     nx_report_send_stats(&engine->report);
     nx_report_send(&engine->report, NX_MSG_READY, NULL, 0);
@@ -548,7 +571,7 @@ static void tear_down(struct engine *engine)
     nx_images_free(engine->images);
     nx_blobs_free(engine->blobs);
     nx_chunkmap_free(engine->map);
-    nx_report_send_stats(&engine->report); /* before what a slow disk may keep us from */
+    nx_report_send_last_stats(&engine->report); /* before what a slow disk may keep us from */
     nx_cache_close(engine->cache);
     nx_transport_free(engine->transport);
     nx_opened_release(&engine->opened);

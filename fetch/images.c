@@ -231,8 +231,11 @@ static int copy_chunk(struct nx_images *images, const struct piece *piece, unsig
         len = span->len;
     if (piece->present[i]) {
         NX_AUTO_BYTES struct nx_bytes *raw = NULL;
-        if (get_chunk(images, piece->image, n, &piece->blobs[i], &raw, err) < 0)
+        if (get_chunk(images, piece->image, n, &piece->blobs[i], &raw, err) < 0) {
+            if (images->map) /* in vain, so it was no hit */
+                nx_chunkmap_mark(images->map, piece->image, n, NX_MARK_AWAITED);
             return -1;
+        }
         if (images->recorder)
             nx_recorder_touch(images->recorder, piece->image, n);
         if (images->map)

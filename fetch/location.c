@@ -75,11 +75,23 @@ static int resolve_url(struct nx_location *location, const struct nx_http_option
     return fetch_reference(location, http, err);
 }
 
+/* What was meant, perhaps, by the name of a file that is not there. */
+static const char *guess(const char *text)
+{
+    size_t host = strcspn(text, "/");
+    bool is_path = text[host] != 0, has_dot = memchr(text, '.', host) != NULL;
+    if (is_path && text[0] != '.' && (has_dot || memchr(text, ':', host)))
+        return "; an address on the web begins with https:// or http://";
+    return is_path || has_dot ? "" : ", and not a verb either: nxfetch --help shows those";
+}
+
 static int resolve_file(struct nx_location *location, struct nx_error *err)
 {
     const char *path = location->text;
     NX_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
+    if (fd < 0 && errno == ENOENT)
+        return nx_fail(err, NX_ERR_SYSTEM, "%s: No such file or directory%s", path, guess(path));
     if (fd < 0 || fstat(fd, &st) < 0)
         return nx_fail_errno(err, "%s", path);
     if (!S_ISREG(st.st_mode))

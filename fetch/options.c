@@ -262,7 +262,7 @@ static int apply_source(struct nx_options *options, int id, const char *arg, str
         options->no_complete = true;
         return 0;
     case OPT_TRUST:
-        return nx_trust_add(&options->trust, arg, err);
+        return nx_trust_add(&options->trust, arg, err) < 0 ? nx_fail_while(err, "--trust") : 0;
     case OPT_ALLOW_UNSIGNED:
         options->trust.allow_unsigned = true;
         return 0;

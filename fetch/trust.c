@@ -21,12 +21,12 @@ static void fingerprint_of(const struct nx_key *key, struct nx_digest *ret_diges
 int nx_trust_add(struct nx_trust_policy *policy, const char *text, struct nx_error *err)
 {
     if (policy->n_signers == NX_TRUST_SIGNERS_MAX)
-        return nx_fail(err, NX_ERR_USAGE, "--trust: at most %d signers", NX_TRUST_SIGNERS_MAX);
+        return nx_fail(err, NX_ERR_USAGE, "at most %d signers", NX_TRUST_SIGNERS_MAX);
     struct nx_digest *signer = &policy->signers[policy->n_signers];
     if (nx_digest_parse(text, signer, NULL) < 0) {
         NX_AUTO_KEY struct nx_key *key = NULL;
         if (nx_key_read(text, NULL, NULL, &key, err) < 0)
-            return nx_fail_while(err, "--trust");
+            return -1;
         fingerprint_of(key, signer);
     }
     policy->n_signers++;
@@ -198,6 +198,18 @@ enum nx_trust_verdict nx_trust_decide(const struct nx_trust_policy *policy,
 
 #define QUESTION "A signer that is not known here offers this machine:"
 
+/* What the author says of it, as far as a question has room: the beginning of the first line. */
+static const char *first_line(const char *description, char line[static 256])
+{
+    size_t len = strcspn(description, "\r\n");
+    if (len > 255)
+        for (len = 255; len > 0 && ((unsigned char)description[len] & 0xc0) == 0x80;)
+            len--; /* no character is cut in two */
+    memcpy(line, description, len);
+    line[len] = 0;
+    return line;
+}
+
 /* The head's texts are a stranger's: nothing of them may move the cursor. */
 static void print_plain(const char *label, const char *text)
 {
@@ -210,10 +222,12 @@ static void print_plain(const char *label, const char *text)
 static int ask_in_window(const struct nx_location *location, const struct nx_head *head,
                          const char *summary, bool *ret_always, struct nx_error *err)
 {
-    char name[512], hex[NX_DIGEST_HEX], lines[4096] = QUESTION;
+    char name[512], about[256], hex[NX_DIGEST_HEX], lines[4096] = QUESTION;
     enum nx_window_answer answer;
     nx_windows_plain("", "", lines, sizeof lines);
     nx_windows_plain("Name:  ", head->manifest->name, lines, sizeof lines);
+    if (first_line(head->manifest->description, about)[0])
+        nx_windows_plain("About:  ", about, lines, sizeof lines);
     nx_windows_plain("From:  ", nx_location_name(location, name), lines, sizeof lines);
     nx_windows_plain("Signer:  ", nx_key_fingerprint(head->signer, hex), lines, sizeof lines);
     nx_windows_plain("It gets:  ", summary, lines, sizeof lines);
@@ -235,11 +249,13 @@ static int ask_in_window(const struct nx_location *location, const struct nx_hea
 static int ask(const struct nx_location *location, const struct nx_head *head, const char *summary,
                bool *ret_always, struct nx_error *err)
 {
-    char name[512], hex[NX_DIGEST_HEX], line[16];
+    char name[512], about[256], hex[NX_DIGEST_HEX], line[16];
     if (nx_dialog_asks())
         return ask_in_window(location, head, summary, ret_always, err);
     fprintf(stderr, QUESTION "\n");
     print_plain("name", head->manifest->name);
+    if (first_line(head->manifest->description, about)[0])
+        print_plain("about", about);
     print_plain("from", nx_location_name(location, name));
     print_plain("signer", nx_key_fingerprint(head->signer, hex));
     print_plain("it gets", summary);
@@ -298,12 +314,18 @@ static int note(struct nx_truststore *store, const struct nx_location *location,
 }
 
 /* That it cannot be noted is no reason not to run. */
-static void note_or_warn(struct nx_truststore *store, const struct nx_location *location,
-                         const struct nx_head *head, bool always)
+static void note_and_tell(struct nx_truststore *store, const struct nx_location *location,
+                          const struct nx_head *head, bool always)
 {
     struct nx_error err = NX_ERROR_INIT;
+    char hex[NX_DIGEST_HEX];
     if (note(store, location, head, always, &err) < 0)
         nx_log(always ? NX_LOG_WARNING : NX_LOG_INFO, "%s: not noted for the next time", err.msg);
+    else if (always)
+        nx_log(NX_LOG_NOTICE,
+               "%.16s…: this signer is trusted from now on; to take it back: nxfetch trust remove "
+               "%.16s",
+               nx_key_fingerprint(head->signer, hex), hex);
 }
 
 int nx_trust_settle(const struct nx_trust_policy *policy, const struct nx_location *location,
@@ -335,6 +357,6 @@ int nx_trust_settle(const struct nx_trust_policy *policy, const struct nx_locati
     struct nx_trusted trusted;
     if (nx_truststore_signer(&store, nx_key_fingerprint(head->signer, hex), &trusted))
         *ret_no_network = trusted.no_network;
-    note_or_warn(&store, location, head, always);
+    note_and_tell(&store, location, head, always);
     return 0;
 }

@@ -29,7 +29,7 @@ struct nx_trust_policy {
     bool allow_older; /* than the newest that was seen, or than its author wants */
 };
 
-/* Add a signer: a PEM file with its public key, or its fingerprint in hexadecimal. */
+/* Add a signer: a PEM file with its public key, or its fingerprint in hexadecimal.  The caller says in what. */
 int nx_trust_add(struct nx_trust_policy *policy, const char *text, struct nx_error *err);
 
 enum nx_trust_verdict {

@@ -32,6 +32,7 @@
 #include "fetch/demand.h"
 #include "fetch/dialog.h"
 #include "fetch/display.h"
+#include "fetch/forward.h"
 #include "fetch/loadable.h"
 #include "fetch/picture.h"
 #include "fetch/program.h"
@@ -697,6 +698,8 @@ static void finish(struct run *run)
     if (started && serial->kind == NX_SERIAL_UNIX && lstat(serial->path, &st) == 0 &&
         S_ISSOCK(st.st_mode))
         unlink(serial->path); /* a killed QEMU leaves it */
+    if (started && serial->kind == NX_SERIAL_STDIO && isatty(STDOUT_FILENO))
+        putchar('\n'); /* the guest has left the cursor somewhere in a line */
     nx_vm_images_release(&run->images);
     nx_firmware_release(&run->firmware);
     nx_machine_free(run->machine);
@@ -711,7 +714,9 @@ int nx_verb_run(const struct nx_options *options, struct nx_error *err)
     run.session.ask = take_request;
     run.session.ask_opaque = &run;
     nx_dialog_show_progress();
-    int ret = nx_session_open(&run.session, options, NX_USE_IMAGES, NULL, err);
+    int ret = nx_forwards_probe(options->forwards, options->n_forwards, err);
+    if (ret == 0)
+        ret = nx_session_open(&run.session, options, NX_USE_IMAGES, NULL, err);
     if (ret == 0)
         ret = admit(&run, err);
     if (ret == 0)

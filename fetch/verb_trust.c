@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* `nxfetch trust list|show|add|remove|import`. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/http.h"
 #include "common/io.h"
@@ -60,7 +62,12 @@ static int find_signer(const struct nx_truststore *store, const char *text,
         return 0;
     }
     if (nx_trust_add(&one, text, err) < 0)
-        return -1;
+        return access(text, F_OK) == 0 || errno != ENOENT
+                   ? -1
+                   : nx_fail(err, NX_ERR_TRUST,
+                             "%s: neither a file with a key, nor a fingerprint, nor the first %d "
+                             "letters of one that is known here (nxfetch trust list)",
+                             text, PREFIX_MIN);
     nx_digest_hex(&one.signers[0], ret_fingerprint);
     return 0;
 }

@@ -77,6 +77,12 @@ trusting=("${nxfetch[@]}" --trust "$TRUST")
 
 # ---- locations ----
 refused 'no such file' '/nonexistent.nxpk: No such file or directory' "${nxfetch[@]}" /nonexistent.nxpk
+refused 'no such file here' 'absent.nxpk: No such file or directory' "${nxfetch[@]}" absent.nxpk
+refused 'nor here' '\.\./ab.sent/a.nxpk: No such file or directory' "${nxfetch[@]}" ../ab.sent/a.nxpk
+refused 'a verb mistyped' 'instal: No such file or directory, and not a verb either: nxfetch --help shows those' "${nxfetch[@]}" instal
+for address in example.invalid/a.nxpk localhost:80/a.nxpk; do
+    refused 'an address without its scheme' "$address: No such file or directory; an address on the web begins with https:// or http://" "${nxfetch[@]}" $address
+done
 refused 'a folder' "$WORK: not a file" "${nxfetch[@]}" "$WORK"
 refused 'text' '.*/text.nxpk: neither a package nor a reference' "${nxfetch[@]}" "$WORK/www/text.nxpk"
 refused 'an empty file' '.*/empty.nxpk: neither a package nor a reference' "${nxfetch[@]}" "$WORK/www/empty.nxpk"
@@ -132,7 +138,8 @@ if ! grep -qwE 'vmx|svm' /proc/cpuinfo; then
     refused 'no KVM' 'KVM cannot be used: .*; --accel tcg emulates instead' \
         "$BUILD/nxfetch" --accel kvm --trust "$TRUST" "$url/good.nxpk"
 fi
-refused 'a port that cannot be had' 'QEMU has failed: .*hostfwd.*' "${trusting[@]}" -q --forward 192.0.2.1:80:80 "$url/good.nxpk"
+refused 'an address that cannot be had' '--forward: 192\.0\.2\.1 port 80: .*; this host has no such address' "${trusting[@]}" -q --forward 192.0.2.1:80:80 "$url/good.nxpk"
+refused 'a port that is in use' "--forward: 127\.0\.0\.1 port $SERVER_PORT: Address already in use; take another number" "${trusting[@]}" -q --forward "$SERVER_PORT:80" "$url/good.nxpk"
 refused 'a file in the place of the socket' "--serial: $WORK/domain.xml: is there already, and is no socket" \
     "${trusting[@]}" --serial "unix:$WORK/domain.xml" "$url/good.nxpk"
 refused 'a mount point that is none' '/nonexistent/dir: No such file or directory' \

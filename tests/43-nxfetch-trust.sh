@@ -63,7 +63,9 @@ done
 asked o "$url" || die "once: $(cat "$WORK/shown")"
 grep -q ' runs' "$WORK/shown" || die "once: $(cat "$WORK/shown")"
 refused 'who is not known here' "$url"
+grep -q 'trusted from now on' "$WORK/shown" && die "once is for good: $(cat "$WORK/shown")"
 asked a "$url" || die "always: $(cat "$WORK/shown")"
+grep -q "${alice:0:16}….* is trusted from now on; to take it back: nxfetch trust remove ${alice:0:16}" "$WORK/shown" || die "always: $(cat "$WORK/shown")"
 allowed "$url"
 allowed "$WORK/www/a.nxpk" # wherever it lies
 same "the store's mode" "$(stat -c %a "$store")" 600
@@ -79,6 +81,11 @@ same "trust show --json" "$(jq -r '.trusted, .network, .urls[0]' "$WORK/out" | t
 trust list --json && cp "$WORK/out" "$WORK/list.json"
 trust remove "$alice" || die "trust remove: $(cat "$WORK/err")"
 trust remove "$alice" && die "removed twice"
+for wrong in no-such-key.pem "${alice:0:7}"; do
+    trust remove "$wrong" && die "removed: $wrong"
+    grep -q "$wrong: neither a file with a key, nor a fingerprint, nor the first 8 letters" "$WORK/err" || die "$wrong: $(cat "$WORK/err")"
+done
+refused '^nxfetch: --trust: no-such-key.pem: ' --trust no-such-key.pem "$url"
 refused 'who is not known here' "$url"
 trust import "$WORK/list.json" || die "import: $(cat "$WORK/err")"
 allowed "$url"

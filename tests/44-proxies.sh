@@ -168,7 +168,8 @@ fi
 
 # ---- proxies that are not there (a pull would try for longer) ----
 url=$plain
-VERB=info refused 'nobody listens there' "127.0.0.1 port 9" --proxy http://127.0.0.1:9
+VERB=info refused 'nobody listens there' '127.0.0.1 port 9 .*; that is the proxy, by --proxy or .*: --noproxy HOST goes without it' --proxy http://127.0.0.1:9
+http_proxy=socks5h://127.0.0.1:9 VERB=info refused 'nor there' '127.0.0.1 port 9 .*; that is the proxy'
 
 # ---- IPv4 and IPv6 ----
 if grep -q '^0\{31\}1 ' /proc/net/if_inet6 2>/dev/null; then

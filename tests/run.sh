@@ -4,6 +4,7 @@
 # processor (JOBS), for they wait as often as they work; and at last, one after the other, those that want the machine for
 # themselves: a line of their head begins with "# Alone: " and says why.  A test is a program: status 0 passed, 77 skipped,
 # anything else failed.  Its output is shown when it fails, or with V=1.
+# A test that hangs is ended after LIMIT seconds (status 124), so that the others come to their turn.
 #   BUILD=build/gcc tests/run.sh TEST...    T=NAME: only those whose name contains NAME
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -17,11 +18,12 @@ trap 'rm -rf "$results"' EXIT
 
 # one RESULTS TEST: its output goes to build/log, its name to the file RESULTS/passed, failed or skipped
 one() {
-    local name log start=$SECONDS status took result text
+    local name log limit start=$SECONDS status took result text
     name=${2#tests/} name=${name%.sh} log=build/log/${name//\//-}.log
+    case $2 in tests/slow/*) limit=${LIMIT:-14400} ;; *) limit=${LIMIT:-2400} ;; esac
     case $2 in
-    *.sh) bash "$2" >"$log" 2>&1 </dev/null ;;
-    *) "$BUILD/$2" >"$log" 2>&1 </dev/null ;;
+    *.sh) timeout --foreground -k 30 "$limit" bash "$2" >"$log" 2>&1 </dev/null ;;
+    *) timeout --foreground -k 30 "$limit" "$BUILD/$2" >"$log" 2>&1 </dev/null ;;
     esac
     status=$? took=$((SECONDS - start))
     case $status in

@@ -761,6 +761,60 @@ START_TEST(test_boot_set)
 }
 END_TEST
 
+/* A package of the disk alone, whose boot set is so long. */
+static void rebuild_disk(uint64_t boot)
+{
+    struct test_image image = { "disk0", NX_IMAGE_DISK, 16384, disk, DISK_SIZE - 1000 };
+    package.len = 0;
+    test_package_boot = boot;
+    test_package_build(&image, 1, NULL, &package);
+    test_package_boot = 0;
+    origin_change(origin, boot ? "\"boot\"" : "\"none\"", package.data, package.len);
+}
+
+/* Offline, what a start lacks is told.  The cache has the index and what was read of a package without a boot set, or all of
+ * it; and the head of one with a boot set, which has the same chunks.
+ */
+START_TEST(test_offline_lacks)
+{
+    bool all = _i != 0;
+    struct nx_engine_config config = web_config();
+    struct run run;
+    rebuild_disk(0);
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    if (all)
+        check_file(mount_dir, "disk0", disk, DISK_SIZE - 1000);
+    char path[128], byte;
+    snprintf(path, sizeof(path), "%s/disk0", mount_dir);
+    NX_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    for (off_t at = 0; at < DISK_SIZE - 1000; at += 1 << 20) /* each leaf of the index */
+        ck_assert_int_eq(pread(fd, &byte, 1, at), 1);
+    close(nx_steal_fd(&fd));
+    stop(&run);
+
+    rebuild_disk(1 << 20);
+    start(&run, &config, true);
+    ck_assert_int_eq(until(&run, NX_MSG_HEAD), 0);
+    stop(&run);
+    config.offline = true;
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    stop(&run);
+    ck_assert_uint_gt(run.stats.boot_bytes, (1 << 20) - 32768);
+    if (all) {
+        ck_assert_str_eq(run.notice, "");
+        ck_assert_uint_eq(run.stats.boot_have, run.stats.boot_bytes);
+    } else {
+        ck_assert_msg(strstr(run.notice,
+                             "are not in the cache, and --offline forbids to fetch them: "
+                             "run nxfetch pull first"),
+                      "%s", run.notice);
+        ck_assert_uint_gt(run.stats.boot_have, 0);
+    }
+}
+END_TEST
+
 /* Booting does not fetch what resuming would need. */
 START_TEST(test_boots_without_boot_set)
 {
@@ -900,6 +954,7 @@ int main(void)
     tcase_add_test(tcase, test_truncated);
     tcase_add_test(tcase, test_engine_dies);
     tcase_add_loop_test(tcase, test_boot_set, 0, 2);
+    tcase_add_loop_test(tcase, test_offline_lacks, 0, 2);
     tcase_add_test(tcase, test_boots_without_boot_set);
     tcase_add_test(tcase, test_bad_state);
     tcase_add_test(tcase, test_records);

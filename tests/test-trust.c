@@ -277,7 +277,7 @@ START_TEST(named_by_file)
     nx_assert_ok(nx_digest_parse(nx_key_fingerprint(keys[ALICE], hex), &fingerprint, &err), err);
     ck_assert_uint_eq(policy.n_signers, 1);
     ck_assert(nx_digest_equal(&policy.signers[0], &fingerprint));
-    nx_assert_fails(nx_trust_add(&policy, path, &err), err, "--trust: /tmp/nxpk-trust");
+    nx_assert_fails(nx_trust_add(&policy, path, &err), err, "/tmp/nxpk-trust");
     while (policy.n_signers < NX_TRUST_SIGNERS_MAX)
         nx_assert_ok(nx_trust_add(&policy, hex, &err), err);
     nx_assert_fails(nx_trust_add(&policy, hex, &err), err, "at most 32 signers");
