@@ -341,10 +341,11 @@ static bool failed_at_host(const char *text, const char *url)
     char *host = NULL, *port = NULL, expected[512];
     CURLU *u = curl_url();
     if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-        curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_HOST, &host, CURLU_PUNYCODE) == CURLUE_OK &&
         curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK) {
-        size_t bracket = host[0] == '['; /* of IPv6 */
-        snprintf(expected, sizeof expected, "%.*s port %s ", (int)(strlen(host) - 2 * bracket),
+        size_t len = strlen(host), bracket = host[0] == '['; /* of IPv6 */
+        bool dot = len > 0 && host[len - 1] == '.';
+        snprintf(expected, sizeof expected, "%.*s port %s ", (int)(len - 2 * bracket - dot),
                  host + bracket, port);
         same = strncasecmp(text, expected, strlen(expected)) == 0;
     }
@@ -359,7 +360,7 @@ const char *nx_login_proxy_hint(CURL *easy, CURLcode code, const char *text,
 {
     static const char before[] = "Failed to connect to ";
     char *url = NULL;
-    if (!use->proxy || code != CURLE_COULDNT_CONNECT ||
+    if (!use->proxy || (code != CURLE_COULDNT_CONNECT && code != CURLE_OPERATION_TIMEDOUT) ||
         strncmp(text, before, strlen(before)) != 0 ||
         curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_URL, &url) != CURLE_OK || !url ||
         failed_at_host(text + strlen(before), url))

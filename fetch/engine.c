@@ -252,7 +252,8 @@ static void tell_what_lacks(struct engine *engine)
     const struct nx_manifest *m = engine->opened.head->manifest;
     const struct nx_stats *stats = &engine->report.stats;
     char lacks[32], all[32];
-    if (!engine->config->offline || !m->boot_chunks || m->suspended != engine->resume)
+    if (!engine->config->offline || engine->config->path || !m->boot_chunks ||
+        m->suspended != engine->resume)
         return;
     if (nx_bootset_want(nx_images_tree(engine->images), UINT64_MAX, &engine->report, NULL) < 0)
         nx_report_text(&engine->report, NX_MSG_NOTICE,

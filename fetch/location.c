@@ -82,7 +82,7 @@ static const char *guess(const char *text)
     bool is_path = text[host] != 0, has_dot = memchr(text, '.', host) != NULL;
     if (is_path && text[0] != '.' && (has_dot || memchr(text, ':', host)))
         return "; an address on the web begins with https:// or http://";
-    return is_path || has_dot ? "" : ", and not a verb either: nxfetch --help shows those";
+    return is_path || has_dot ? "" : "; nxfetch --help shows the verbs";
 }
 
 static int resolve_file(struct nx_location *location, struct nx_error *err)

@@ -198,15 +198,16 @@ enum nx_trust_verdict nx_trust_decide(const struct nx_trust_policy *policy,
 
 #define QUESTION "A signer that is not known here offers this machine:"
 
-/* What the author says of it, as far as a question has room: the beginning of the first line. */
-static const char *first_line(const char *description, char line[static 256])
+#define SHOWN \
+    64 /* bytes of a stranger's text on a terminal: what it folds could pass for another line of ours */
+
+/* The beginning of the first line, at most max bytes of it: as much as a question has room for. */
+static const char *first_line(const char *text, size_t max, char line[static 512])
 {
-    size_t len = strcspn(description, "\r\n");
-    if (len > 255)
-        for (len = 255; len > 0 && ((unsigned char)description[len] & 0xc0) == 0x80;)
-            len--; /* no character is cut in two */
-    memcpy(line, description, len);
-    line[len] = 0;
+    size_t whole = strcspn(text, "\r\n"), len = whole < max ? whole : max;
+    while (len < whole && len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+        len--; /* no character is cut in two */
+    snprintf(line, 512, "%.*s%s", (int)len, text, len < whole ? "..." : "");
     return line;
 }
 
@@ -222,11 +223,11 @@ static void print_plain(const char *label, const char *text)
 static int ask_in_window(const struct nx_location *location, const struct nx_head *head,
                          const char *summary, bool *ret_always, struct nx_error *err)
 {
-    char name[512], about[256], hex[NX_DIGEST_HEX], lines[4096] = QUESTION;
+    char name[512], about[512], hex[NX_DIGEST_HEX], lines[4096] = QUESTION;
     enum nx_window_answer answer;
     nx_windows_plain("", "", lines, sizeof lines);
     nx_windows_plain("Name:  ", head->manifest->name, lines, sizeof lines);
-    if (first_line(head->manifest->description, about)[0])
+    if (first_line(head->manifest->description, 255, about)[0])
         nx_windows_plain("About:  ", about, lines, sizeof lines);
     nx_windows_plain("From:  ", nx_location_name(location, name), lines, sizeof lines);
     nx_windows_plain("Signer:  ", nx_key_fingerprint(head->signer, hex), lines, sizeof lines);
@@ -249,13 +250,13 @@ static int ask_in_window(const struct nx_location *location, const struct nx_hea
 static int ask(const struct nx_location *location, const struct nx_head *head, const char *summary,
                bool *ret_always, struct nx_error *err)
 {
-    char name[512], about[256], hex[NX_DIGEST_HEX], line[16];
+    char name[512], text[512], hex[NX_DIGEST_HEX], line[16];
     if (nx_dialog_asks())
         return ask_in_window(location, head, summary, ret_always, err);
     fprintf(stderr, QUESTION "\n");
-    print_plain("name", head->manifest->name);
-    if (first_line(head->manifest->description, about)[0])
-        print_plain("about", about);
+    print_plain("name", first_line(head->manifest->name, SHOWN, text));
+    if (first_line(head->manifest->description, SHOWN, text)[0])
+        print_plain("about", text);
     print_plain("from", nx_location_name(location, name));
     print_plain("signer", nx_key_fingerprint(head->signer, hex));
     print_plain("it gets", summary);

@@ -66,7 +66,7 @@ static int find_signer(const struct nx_truststore *store, const char *text,
                    ? -1
                    : nx_fail(err, NX_ERR_TRUST,
                              "%s: neither a file with a key, nor a fingerprint, nor the first %d "
-                             "letters of one that is known here (nxfetch trust list)",
+                             "letters of just one that is known here (nxfetch trust list)",
                              text, PREFIX_MIN);
     nx_digest_hex(&one.signers[0], ret_fingerprint);
     return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads: libmicrohttpd's pool calls on_target(), on_request(), on_completed() and on_connection().  A
- * connection stays with one thread, so a struct exchange has one user at a time; struct nx_server is not
- * changed after the start, but for its metrics and its access log, which may be used by all.
+/* Threads: those of workers.h call on_target(), on_request(), on_completed() and on_connection(), and so does the one that
+ * stops them, after their end.  A connection stays with one thread, so a struct exchange has one user at a time;
+ * struct nx_server is not changed after the start, but for its metrics and its access log, which may be used by all.
  */
 #include "serve/server.h"
 
@@ -9,7 +9,6 @@
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -49,8 +48,8 @@ struct nx_server {
     struct nx_scrape *scrape; /* NULL: nobody asked for figures */
     char *metrics_url;
     struct nx_buffer cert, key;
-    atomic_bool started;
-    char complaint[256]; /* libmicrohttpd's last message before that */
+    bool starting;       /* no thread runs yet */
+    char complaint[256]; /* libmicrohttpd's last message then */
 };
 
 /* A request and its answer, until both have been sent and logged. */
@@ -335,10 +334,10 @@ __attribute__((format(printf, 2, 0))) static void on_complaint(void *cls, const 
     char text[sizeof server->complaint];
     vsnprintf(text, sizeof text, fmt, ap);
     text[strcspn(text, "\n")] = '\0';
-    if (atomic_load(&server->started))
-        nx_log(NX_LOG_INFO, "%s", text);
-    else
+    if (server->starting)
         memcpy(server->complaint, text, sizeof text);
+    else
+        nx_log(NX_LOG_INFO, "%s", text);
 }
 
 static int read_tls_files(struct nx_server *server, const struct nx_server_options *options,
@@ -378,9 +377,11 @@ static struct MHD_Daemon *start_daemon(void *cls, int listen_fd, struct nx_error
     };
     /* The logger comes first: it is to hear what is wrong with the other options. */
     unsigned flags = MHD_USE_EPOLL | MHD_USE_ERROR_LOG | (server->tls ? MHD_USE_TLS : 0);
+    server->starting = true;
     struct MHD_Daemon *daemon =
         MHD_start_daemon(flags, 0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER,
                          on_complaint, server, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
+    server->starting = false;
     if (!daemon)
         nx_fail(err, NX_ERR_SYSTEM, "the server does not start: %s", server->complaint);
     return daemon;
@@ -499,7 +500,6 @@ int nx_server_start(const struct nx_server_options *options, struct nx_server **
         return nx_fail_errno(err, "server");
     if (nx_workers_start(THREADS, listen_fd, start_daemon, server, &server->workers, err) < 0)
         return -1;
-    atomic_store(&server->started, true);
     if (options->metrics_address && start_scrape(server, options, err) < 0)
         return -1;
     *ret_server = NX_STEAL(server);

@@ -2,7 +2,6 @@
 /* Threads: a daemon is used by its own thread only, until that has been joined. */
 #include "serve/workers.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
@@ -69,21 +68,27 @@ static void *run(void *cls)
     return NULL;
 }
 
-static int start_one(struct worker *worker, int listen_fd, nx_workers_start_daemon *start,
-                     void *cls, struct nx_error *err)
+static int make_daemon(struct worker *worker, int listen_fd, nx_workers_start_daemon *start,
+                       void *cls, struct nx_error *err)
 {
-    NX_AUTO_FD int fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 3);
+    int fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 3);
     if (fd < 0)
         return nx_fail_errno(err, "the server does not start");
     worker->daemon = start(cls, fd, err);
-    if (!worker->daemon)
+    if (!worker->daemon) {
+        close(fd); /* some of its failures have done that */
         return -1;
-    nx_steal_fd(&fd);
+    }
     const union MHD_DaemonInfo *info =
         MHD_get_daemon_info(worker->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     if (!info || info->epoll_fd < 0)
         return nx_fail(err, NX_ERR_SYSTEM, "the server does not start: no epoll");
     worker->epoll_fd = info->epoll_fd;
+    return 0;
+}
+
+static int start_thread(struct worker *worker, struct nx_error *err)
+{
     int rc = pthread_create(&worker->thread, NULL, run, worker);
     if (rc != 0)
         return nx_fail(err, NX_ERR_SYSTEM, "the server does not start: %s", strerror(rc));
@@ -104,9 +109,13 @@ int nx_workers_start(unsigned count, int listen_fd, nx_workers_start_daemon *sta
         return nx_fail_errno(err, "server");
     for (unsigned i = 0; i < count; i++) {
         workers->all[i].stop_fd = workers->stop_fd;
-        if (start_one(&workers->all[i], listen_fd, start, cls, err) < 0)
+        if (make_daemon(&workers->all[i], listen_fd, start, cls, err) < 0)
             return -1;
     }
+    /* Only now, so that start() need not expect callbacks, and nobody else's descriptor is closed twice. */
+    for (unsigned i = 0; i < count; i++)
+        if (start_thread(&workers->all[i], err) < 0)
+            return -1;
     *ret_workers = NX_STEAL(workers);
     return 0;
 }

@@ -2,8 +2,8 @@
 /* Threads that each run a libmicrohttpd daemon with epoll of its own; all of them accept from one socket.
  *
  * libmicrohttpd has such a pool, but its threads may forget to answer: when they find 128 events at once, they wait
- * for more of them before they look at those, for as long as no connection times out (MHD_epoll() of 0.9.75, and of
- * 1.0.1).  So it is told never to wait (MHD_run()), and the waiting is done here.
+ * for more of them before they look at those, for as long as no connection times out (MHD_epoll() of 0.9.75, which is
+ * Debian 12's).  So it is told never to wait (MHD_run()), and the waiting is done here.
  */
 #ifndef NX_SERVE_WORKERS_H
 #define NX_SERVE_WORKERS_H

@@ -79,7 +79,7 @@ trusting=("${nxfetch[@]}" --trust "$TRUST")
 refused 'no such file' '/nonexistent.nxpk: No such file or directory' "${nxfetch[@]}" /nonexistent.nxpk
 refused 'no such file here' 'absent.nxpk: No such file or directory' "${nxfetch[@]}" absent.nxpk
 refused 'nor here' '\.\./ab.sent/a.nxpk: No such file or directory' "${nxfetch[@]}" ../ab.sent/a.nxpk
-refused 'a verb mistyped' 'instal: No such file or directory, and not a verb either: nxfetch --help shows those' "${nxfetch[@]}" instal
+refused 'a verb mistyped' 'instal: No such file or directory; nxfetch --help shows the verbs' "${nxfetch[@]}" instal
 for address in example.invalid/a.nxpk localhost:80/a.nxpk; do
     refused 'an address without its scheme' "$address: No such file or directory; an address on the web begins with https:// or http://" "${nxfetch[@]}" $address
 done

@@ -12,7 +12,7 @@ alice=$(openssl pkey -pubin -in "$TRUST" -outform DER | sha256sum | cut -c 1-64)
 other=$(cat "$WORK/other.print")
 head -c 300000 /dev/urandom >"$WORK/disk.raw"
 truncate -s 1M "$WORK/disk.raw"
-sed "s|@DIR@|$WORK|" tests/guests/tiny.xml >"$WORK/domain.xml"
+sed -e "s|@DIR@|$WORK|" -e "s|</name>|&<description>Draws a triangle. $(printf '%.0s-' {1..90}) signer fe\&#10;and more</description>|" tests/guests/tiny.xml >"$WORK/domain.xml"
 pack() { "$BUILD/nxpack" -q "$@" "$WORK/domain.xml" "$WORK/www/a.nxpk" || die "nxpack $*"; }
 start_nxserve "$WORK/www" || die nxserve
 url=$URL_BASE/a.nxpk
@@ -57,6 +57,7 @@ refused "a.nxpk: signed by $alice, who is not known here.*nxfetch trust add $ali
 status=0
 asked n "$url" || status=$?
 same "the status of no" "$status" 1
+grep -qE '^  about       Draws a triangle\. -{46}\.\.\.' "$WORK/shown" || die "the description: $(cat "$WORK/shown")"
 for text in 'Tiny ?evil' "$url" "$alice" '128.0 MiB of memory, 1 CPU, .*network.*; it boots'; do
     grep -q "$text" "$WORK/shown" || die "the question does not say \"$text\": $(cat "$WORK/shown")"
 done

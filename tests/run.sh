@@ -4,7 +4,8 @@
 # processor (JOBS), for they wait as often as they work; and at last, one after the other, those that want the machine for
 # themselves: a line of their head begins with "# Alone: " and says why.  A test is a program: status 0 passed, 77 skipped,
 # anything else failed.  Its output is shown when it fails, or with V=1.
-# A test that hangs is ended after LIMIT seconds (status 124), so that the others come to their turn.
+# A test that hangs has failed after LIMIT seconds (status 124), so that the others come to their turn; it is ended as far as
+# its own trap does that.
 #   BUILD=build/gcc tests/run.sh TEST...    T=NAME: only those whose name contains NAME
 set -u
 cd "$(dirname "$0")/.." || exit 1

@@ -815,6 +815,21 @@ START_TEST(test_offline_lacks)
 }
 END_TEST
 
+/* A file lacks nothing. */
+START_TEST(test_offline_file)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    rebuild_disk(1 << 20);
+    nx_assert_ok(nx_write_file(package_path, 0600, package.data, package.len, &err), err);
+    struct nx_engine_config config = { .path = package_path, .offline = true, .fuse_fd = -1 };
+    struct run run;
+    start(&run, &config, true);
+    ck_assert_msg(go(&run, NX_MSG_READY) == 0, "%s", run.failure.msg);
+    stop(&run);
+    ck_assert_str_eq(run.notice, "");
+}
+END_TEST
+
 /* Booting does not fetch what resuming would need. */
 START_TEST(test_boots_without_boot_set)
 {
@@ -955,6 +970,7 @@ int main(void)
     tcase_add_test(tcase, test_engine_dies);
     tcase_add_loop_test(tcase, test_boot_set, 0, 2);
     tcase_add_loop_test(tcase, test_offline_lacks, 0, 2);
+    tcase_add_test(tcase, test_offline_file);
     tcase_add_test(tcase, test_boots_without_boot_set);
     tcase_add_test(tcase, test_bad_state);
     tcase_add_test(tcase, test_records);
