@@ -12,13 +12,7 @@ if [ $# = 0 ]; then
     . tests/lib/pack.sh
     . tests/lib/guests.sh
     . tests/lib/clean-debian.sh
-    command -v podman >/dev/null || { echo 'podman is not installed'; exit 77; }
-    clean_debian || { echo 'FAILED: no clean Debian could be made'; exit 1; }
-    child=''
-    # unshare lets no other signal end it; what it started goes with it
-    trap '[ -z "$child" ] || { kill -KILL "$child"; wait "$child"; } 2>/dev/null; rm -rf "$work"' EXIT
-    trap 'exit 130' INT TERM HUP
-    chmod 755 "$work"
+    begin_clean podman
     package tiny || exit 1
     mkdir "$work/www" "$work/tree"
     cp "$PACKAGE" "$work/www/tiny.nxpk"
@@ -26,10 +20,8 @@ if [ $# = 0 ]; then
     # The sources alone; a checkout's build folder would stay out by .containerignore.
     git ls-files -z | tar -c --null -T - | tar -x -C "$work/tree"
     mkdir "$work/tree/build" && echo 'not a source' >"$work/tree/build/big"
-    unshare --mount --pid --fork --kill-child --propagation private bash "$0" build "$work" &
-    child=$! status=0
-    wait $child || status=$?
-    child=''
+    status=0
+    apart "$0" build "$work" || status=$?
     left=$(grep -F " $work/" /proc/self/mounts)
     [ -z "$left" ] || { echo "FAILED: mounts are left: $left"; status=1; }
     exit $status

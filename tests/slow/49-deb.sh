@@ -11,13 +11,7 @@ if [ "${1:-}" != inside ]; then
     . tests/lib/pack.sh
     . tests/lib/guests.sh
     . tests/lib/clean-debian.sh
-    command -v lintian >/dev/null || { echo 'lintian is not installed'; exit 77; }
-    clean_debian || { echo 'FAILED: no clean Debian could be made'; exit 1; }
-    child=''
-    # unshare lets no other signal end it; what it started goes with it
-    trap '[ -z "$child" ] || { kill -KILL "$child"; wait "$child"; } 2>/dev/null; rm -rf "$work"' EXIT
-    trap 'exit 130' INT TERM HUP
-    chmod 755 "$work"
+    begin_clean lintian
     unset LC_ALL LANG SOURCE_DATE_EPOCH
 
     # ---- built twice ---------------------------------------------------------
@@ -58,15 +52,12 @@ if [ "${1:-}" != inside ]; then
     cp debian/tests/boots "$work/given/"
     sed -i "s|'[^']*/disk.raw'|'/given/disk.raw'|" "$work/given/domain.xml"
     tar -x -f "$CLEAN_DEBIAN" -C "$work/base" || exit 1
-    # $1: a part.  Its processes and mounts end with it, however it ends; in the background, so that a signal ends it at once.
+    # $1: a part.
     part() {
         checks=$((checks + 1))
         mkdir -p "$work/$1/root" "$work/$1/over" "$work/$1/over-work"
-        unshare --mount --pid --fork --kill-child --propagation private bash "$0" inside "$1" "$work" "$PWD/build/clean-debian/archives" \
-            >"$work/$1/said" 2>&1 &
-        child=$!
-        wait $child || { fail "on a clean Debian: $1" "$(tail -n 30 "$work/$1/said")"; child=''; return 1; }
-        child=''
+        apart "$0" inside "$1" "$work" "$PWD/build/clean-debian/archives" >"$work/$1/said" 2>&1 ||
+            { fail "on a clean Debian: $1" "$(tail -n 30 "$work/$1/said")"; return 1; }
         rm -rf "${work:?}/$1/over"
     }
     part base || exit 1 # the list of Debian's packages
