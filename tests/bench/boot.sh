@@ -49,5 +49,5 @@ STATS=$WORK/cold.json
 row '  bytes fetched at the prompt, of the package' "$(stat_of .bytes)" "$(stat -c %s "$PACKAGE")" \
     "$(ratio "$(stat_of .bytes)" "$(stat -c %s "$PACKAGE")")"
 row '  requests' "$(stat_of .requests)" '' ''
-RUNS=${BOOT_RUNS:-1} pairs warm local_qcow2 || exit
+RUNS=${BOOT_RUNS:-3} pairs warm local_qcow2 || exit
 row 'Debian to login, warm cache: seconds' "$MEDIAN_A" "$MEDIAN_B" "$RATIO" 1.03
