@@ -198,8 +198,8 @@ enum nx_trust_verdict nx_trust_decide(const struct nx_trust_policy *policy,
 
 #define QUESTION "A signer that is not known here offers this machine:"
 
-#define SHOWN \
-    64 /* bytes of a stranger's text on a terminal: what it folds could pass for another line of ours */
+/* Bytes of a stranger's text on a terminal: what that folds could pass for another line of ours. */
+#define SHOWN 64
 
 /* The beginning of the first line, at most max bytes of it: as much as a question has room for. */
 static const char *first_line(const char *text, size_t max, char line[static 512])
