@@ -75,7 +75,7 @@ boot --trust "$TRUST" "$URL_BASE/tiny.nxpk"
 json() { "$NXFETCH" status --json "$@" 2>"$err"; }
 # of FILTER: a value of the one machine's status
 of() { json | jq -er "if length == 1 then .[0] else error(\"\(length) machines\") end | $1 | tostring" || die "the status has no $1: $(json; cat "$err")"; }
-one_is_there() { [ "$(json | jq length)" = 1 ]; }
+one_is_there() { json | jq -e 'type == "array" and length == 1' >/dev/null; } # an error is an object
 wait_for 20 "$FETCH_PID" one_is_there || die "it does not come into the list: $(cat "$FETCH_LOG")"
 same "its pid" "$(of .pid)" "$FETCH_PID"
 
