@@ -676,17 +676,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("alloc");
     TCase *tcase = tcase_create("alloc");
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, formats, 0, COUNT(attempts));
     tcase_add_loop_test(tcase, author_domain, 0, COUNT(domains));
     tcase_add_loop_test(tcase, package_domain, 0, COUNT(domains));
     tcase_add_loop_test(tcase, save_file, 0, COUNT(saves));
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return nx_test_run("alloc", tcase);
 }

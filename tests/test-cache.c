@@ -684,7 +684,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("cache");
     TCase *tcase = tcase_create("cache");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, getenv("FLIPS") ? 3600 : 120);
@@ -708,10 +707,5 @@ int main(void)
     tcase_add_test(tcase, test_unusable);
     tcase_add_test(tcase, test_full_disk);
     tcase_add_test(tcase, test_flipped_bits_in_database);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return nx_test_run("cache", tcase);
 }

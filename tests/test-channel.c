@@ -179,7 +179,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("channel");
     TCase *tcase = tcase_create("channel");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
@@ -190,10 +189,5 @@ int main(void)
     tcase_add_test(tcase, test_half_a_frame);
     tcase_add_loop_test(tcase, test_head, 0, 2);
     tcase_add_test(tcase, test_bent_head);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return nx_test_run("channel", tcase);
 }

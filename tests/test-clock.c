@@ -72,14 +72,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("clock");
     TCase *tcase = tcase_create("clock");
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, told_when_due, 0, 2);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return nx_test_run("clock", tcase);
 }

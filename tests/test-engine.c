@@ -941,7 +941,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("engine");
     TCase *tcase = tcase_create("engine");
     struct nx_error err = NX_ERROR_INIT;
     if (nx_mountpoint_usable(&err) < 0) {
@@ -975,10 +974,5 @@ int main(void)
     tcase_add_test(tcase, test_bad_state);
     tcase_add_test(tcase, test_records);
     tcase_add_test(tcase, test_memory_waits);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return nx_test_run("engine", tcase);
 }

@@ -394,7 +394,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("flight");
     TCase *tcase = tcase_create("flight");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
@@ -411,10 +410,5 @@ int main(void)
     tcase_add_test(tcase, test_alone);
     tcase_add_test(tcase, test_stop);
     tcase_add_loop_test(tcase, test_crowd, 0, 2);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return nx_test_run("flight", tcase);
 }

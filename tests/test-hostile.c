@@ -883,7 +883,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("hostile");
     TCase *tcase = tcase_create("hostile");
     tcase_set_timeout(tcase, 200);
     tcase_add_checked_fixture(tcase, setup, teardown);
@@ -894,10 +893,5 @@ int main(void)
     tcase_add_loop_test(tcase, floods_of_elements, 0, sizeof(floods) / sizeof(floods[0]));
     tcase_add_test(tcase, flood_of_attributes);
     tcase_add_test(tcase, too_many_images);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return nx_test_run("hostile", tcase);
 }

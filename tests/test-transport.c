@@ -706,7 +706,6 @@ END_TEST
 int main(void)
 {
     const int n_troubles = sizeof(troubles) / sizeof(troubles[0]);
-    Suite *suite = suite_create("transport");
     TCase *tcase = tcase_create("transport");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
@@ -737,10 +736,5 @@ int main(void)
     tcase_add_test(tcase, test_many);
     tcase_add_loop_test(tcase, test_promoted_in_back_off, 0, NX_PRIORITIES);
     tcase_add_test(tcase, test_stop);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return nx_test_run("transport", tcase);
 }

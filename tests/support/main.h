@@ -9,23 +9,29 @@
 
 #include "common/error.h"
 
+/* Run a suite of this one case: main's status.  No test at all is a failure, too. */
+static inline int nx_test_run(const char *name, TCase *tcase)
+{
+    Suite *suite = suite_create(name);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    int run = srunner_ntests_run(runner);
+    srunner_free(runner);
+    return failed || !run;
+}
+
 /* A test suite of one file; tests is a NULL-ended array of TTest. */
 #define NX_TEST_MAIN(name, ...)                                   \
     int main(void)                                                \
     {                                                             \
         const TTest *const tests[] = { __VA_ARGS__ };             \
-        Suite *suite = suite_create(name);                        \
         TCase *tcase = tcase_create(name);                        \
         tcase_set_timeout(tcase, 120);                            \
         for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) \
             tcase_add_test(tcase, tests[i]);                      \
-        suite_add_tcase(suite, tcase);                            \
-        SRunner *runner = srunner_create(suite);                  \
-        srunner_run_all(runner, CK_ENV);                          \
-        int failed = srunner_ntests_failed(runner);               \
-        int run = srunner_ntests_run(runner);                     \
-        srunner_free(runner);                                     \
-        return failed || !run;                                    \
+        return nx_test_run(name, tcase);                          \
     }
 
 /* expr returned 0; otherwise show err's message. */
