@@ -30,8 +30,8 @@ one() {
     case $status in
     0) result=passed text=$(printf 'ok      %-28s %4ds' "$name" $took) ;;
     77) result=skipped text=$(printf 'skipped %-28s %s' "$name" "$(tail -n 1 "$log")") ;;
-    *) result=failed text=$(printf 'FAILED  %-28s %4ds, status %d; the end of %s:' "$name" $took $status "$log"
-                            echo; tail -n 40 "$log" | sed 's/^/    /') ;;
+    *) result=failed text=$(printf 'FAILED  %-28s %4ds, status %d; what failed, and the end of %s:' "$name" $took $status "$log"
+                            echo; { grep -a -A 3 '^FAILED' "$log" | head -n 20; echo ...; tail -n 40 "$log"; } | sed 's/^/    /') ;;
     esac
     [ "${V:-0}" != 1 ] || text+=$'\n'$(sed 's/^/    /' "$log")
     printf '%s\n' "$text"
