@@ -8,7 +8,9 @@
 #   * an option's line opens with blanks and a hyphen, "  -k, --key=KEY.pem   text"; its text may go on below, further right;
 #   * options below a line that opens with a verb ("  trust add KEY   text") are that verb's;
 #   * a text that opens with verbs and a colon ("info, trust list and show: text") says whose the option is;
-#   * the sections that UNVERBED names are about what the program does without a verb; all others are for every verb;
+#   * the sections that UNVERBED names are about what the program does without a verb, others are for every verb, unless their
+#     heading ends in verbs: "(info only)", or "(mount and pull, too)", which is without a verb, and with these;
+#   * a text can end so, too, for its option: "(cache, too)", "(not pull)";
 #   * values are named in the text: "auto, kvm or tcg; …", "…: stdio, a file, or unix:PATH", or in quotes, "settled".
 #
 # It leaves: program; n_opts and opt_*[i]; verbs[1..n_verbs], verb_text[path], subs[verb] (a list between blanks), and
@@ -119,7 +121,33 @@ function read_option(text,    rest) {
             sub(/\]$/, "", opt_arg[n_opts])
     }
     opt_text[n_opts] = trimmed(rest)
-    opt_verb[n_opts] = verb_here != "" ? verb_here : unverbed ? "-" : "*"
+    opt_verb[n_opts] = verb_here != "" ? verb_here : section
+}
+
+# Whose something is that was OF's (see belongs()), if its text ends in verbs.  It leaves rest, the text without them.
+function narrowed(of, text,    parts, words, n, i, named, kind) {
+    rest = text
+    if (!match(text, / \([^()]*\):?$/))
+        return of
+    n = split(substr(text, RSTART + 2), words, /[ ,):]+/)
+    for (i = 1; i <= n; i++)
+        if (words[i] in is_verb)
+            named = named " " words[i]
+        else if (words[i] == "too" || words[i] == "not" || words[i] == "only")
+            kind = words[i]
+        else if (words[i] != "" && words[i] != "and")
+            return of
+    if (named == "" || kind == "")
+        return of
+    rest = substr(text, 1, RSTART - 1)
+    if (kind == "only")
+        return named " "
+    if (kind == "too")
+        return (of == "*" ? " - " : of) named " "
+    n = split(named, parts, " ")
+    for (i = 1; i <= n; i++)
+        sub(" " parts[i] " ", " ", of)
+    return of
 }
 
 /^Usage: / { program = $2 }
@@ -138,7 +166,7 @@ function read_option(text,    rest) {
 /^[^ ]/ {
     in_usage = 0
     if (!in_prose) # a heading can be longer than a line
-        unverbed = $0 ~ UNVERBED
+        section = $0 ~ UNVERBED ? " - " : narrowed("*", $0)
     in_prose = 1
     verb_here = ""
     last = untold = 0
@@ -255,16 +283,13 @@ function endings(capitals,    parts, n, i, out) {
     return trimmed(out)
 }
 
-# Is option i for what is done at path ("", "info", "trust add")?
+# Is option i for what is done at path ("", "info", "trust add")?  It is everybody's, "*", that of one path, or that of the
+# verbs in a list between blanks, where - is for no verb.
 function belongs(i, path,    words) {
-    split(path, words, " ")
-    if (opt_verb[i] == "*")
-        return 1
-    if (opt_verb[i] == "-")
-        return path == ""
+    split(path == "" ? "-" : path, words, " ")
     if (opt_verb[i] ~ /^ /)
-        return path != "" && index(opt_verb[i], " " words[1] " ")
-    return opt_verb[i] == path || opt_verb[i] == words[1]
+        return index(opt_verb[i], " " words[1] " ")
+    return opt_verb[i] == "*" || opt_verb[i] == path || opt_verb[i] == words[1]
 }
 
 # Before the options are used: whose they are, and their values.
@@ -274,6 +299,8 @@ function prepare(    i, named, key, value) {
             opt_verb[i] = named
             sub(/^[^:]*: /, "", opt_text[i])
         }
+        opt_verb[i] = narrowed(opt_verb[i], opt_text[i])
+        opt_text[i] = rest
         if (opt_arg[i] == "")
             continue
         key = opt_name[i] SUBSEP opt_arg[i]

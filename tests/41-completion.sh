@@ -69,6 +69,8 @@ verbs_of() {
                     print verb[1] " " word[i]
         }' | sort -u
 }
+# The options of a help, each with the = or [= behind it.
+options_of() { grep -oE '^ +(-[a-zA-Z0-9], )?--[a-z0-9][-a-z0-9]*(\[?=)?' | sed 's/.*--/--/' | sort -u; }
 lines=()
 for program in "${programs[@]}"; do
     lines+=("$program " "$program --")
@@ -106,7 +108,7 @@ words() { tr ' ' '\n' <<<"$*" | sort; }
 n_options=0
 for program in "${programs[@]}"; do
     "$build/$program" --help >"$work/help"
-    grep -E '^ +-' "$work/help" | grep -oE '^ +(-[a-zA-Z0-9], )?--[a-z0-9][-a-z0-9]*' | sed 's/.*--/--/' | sort -u >"$work/options"
+    options_of <"$work/help" | sed 's/\[*=$//' | sort -u >"$work/options"
     n_options=$((n_options + $(wc -l <"$work/options")))
     verbs_of $program >"$work/verbs"
     for shell in bash zsh fish; do
@@ -122,6 +124,52 @@ for program in "${programs[@]}"; do
     done
 done
 [ $n_options -gt 80 ] || fail "only $n_options options"
+
+# ---- each is offered just where the program takes it ----
+
+# A value that the program does not refuse before it looks at what the option is given with.
+value_for() {
+    case $1 in
+    --memory | --disk | --cache-size) echo 256M ;;
+    --cpus | --until | --serial | --vnc) echo 2 ;;
+    --accel) echo tcg ;;
+    --forward) echo 8000:80 ;;
+    --progress-fd | --ready-fd) echo 1 ;;
+    --trust) printf %064d 0 ;;
+    *) echo /dev/null/x ;;
+    esac
+}
+# Arguments with which the verb does no more than look at its options, and that there is nothing.
+arguments_for() {
+    case $1 in
+    nxfetch/status | nxfetch/power* | nxfetch/cache* | 'nxfetch/trust list' | nxpack/list) ;;
+    nxpack/create) echo x ;;
+    nxserve/config*) ;;
+    nxpack/ | nxpack/unpack | nxref/ | nxfetch/mount) echo /dev/null/a.nxpk /dev/null/b ;;
+    *) echo /dev/null/a.nxpk ;;
+    esac
+}
+# Those of proxies and logins are one table in the programs: one stands for them.
+alone=$("$build/nxfetch" --help | sed -n '/^Proxies and logins/,/^$/p' | options_of | sed 's/=$//' | grep -vx -e --ipv4 -e --key | paste -sd'|')
+for program in "${programs[@]}"; do
+    "$build/$program" --help | options_of | grep -vE -- "^($alone|--help|--version)=?\$" >"$work/options"
+    verbs_of $program >"$work/verbs"
+    { echo; cat "$work/verbs"; } | while read -r verb; do
+        ! grep -q "^$verb " "$work/verbs" || [ -z "$verb" ] || continue # that alone is no command
+        while read -r option; do
+            name=${option%%[[=]*}
+            case $option in *'[=') option=$name ;; *=) option+=$(value_for $name) ;; esac
+            # shellcheck disable=SC2046,SC2086
+            said=$(HOME=$work/nobody XDG_RUNTIME_DIR=$work/nobody timeout 4 "$build/$program" $verb $option $(arguments_for $program/"$verb") 2>&1 </dev/null)
+            case $said in *'means nothing here'* | *'unrecognized option'*) ;; *) echo "$name" ;; esac
+        done <"$work/options" | sort -u >"$work/taken"
+        for shell in bash zsh fish; do
+            offered $shell "$program ${verb:+$verb }--" | grep -E '^--' | grep -vE -- "^($alone|--help|--version)\$" >"$work/offered"
+            diff "$work/taken" "$work/offered" >"$work/diff" || echo "$shell: $program $verb: taken, but not offered (<), or the other way (>): $(grep '^[<>]' "$work/diff" | paste -sd' ')"
+        done
+    done >"$work/wrong"
+    is "what $program takes" '' "$(cat "$work/wrong")"
+done
 
 # ---- values and files ----
 
