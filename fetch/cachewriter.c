@@ -404,6 +404,8 @@ static void fail(struct nx_cachewriter *writer, struct nx_error *err)
     check_there(writer, err); /* then the error is only what came of it */
     leave_segment(writer);
     nx_fail_while(err, "the cache");
+    /* First: who waits for the writer may end the program as soon as it has failed. */
+    nx_tell(&writer->teller, "%s: nothing more is kept in it", err->msg);
     pthread_mutex_lock(&writer->lock);
     writer->failed = true;
     writer->err = *err;
@@ -411,7 +413,6 @@ static void fail(struct nx_cachewriter *writer, struct nx_error *err)
     writer->queued_bytes = 0;
     pthread_cond_broadcast(&writer->progress);
     pthread_mutex_unlock(&writer->lock);
-    nx_tell(&writer->teller, "%s: nothing more is kept in it", err->msg);
 }
 
 /* ---- the thread: what to do next ------------------------------------------- */

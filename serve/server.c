@@ -212,11 +212,12 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **re
     bool cut = how != MHD_REQUEST_TERMINATED_COMPLETED_OK;
     unsigned status = status_of(connection, exchange);
     uint64_t bytes = cut && exchange->length ? bytes_taken(connection, exchange) : exchange->length;
-    nx_metrics_ended(&server->metrics, status, count_ranges(&exchange->answer), bytes, cut);
     if (server->log)
         write_access(server->log, connection, exchange, status, bytes);
     else
         say_access(connection, exchange, status, bytes, cut);
+    /* Last: what the figures say is over is in the log. */
+    nx_metrics_ended(&server->metrics, status, count_ranges(&exchange->answer), bytes, cut);
 }
 
 static void on_connection(void *cls, struct MHD_Connection *connection, void **context,

@@ -54,10 +54,10 @@ is 'a header without end' 'HTTP/1.1 431 Request Header Fields Too Large' \
 settled nxserve_requests_in_progress 0
 time='[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9:]{8} [+-][0-9]{4}'
 has 'the time' "^127\.0\.0\.1 - - \[$time\] \"GET" "$(head -n 1 "$log")"
-multipart=$(sed -n '3s/.* 206 \([0-9]*\) .*/\1/p' "$log")
+multipart=$(sed -n 's|.* 206 \([0-9]*\) "http://x.*|\1|p' "$log")
 [ "${multipart:-0}" -gt 110 ] || fail 'the size of two ranges' "got: $multipart"
-is 'the lines' "$(
-    cat <<END
+is 'the lines, in any order' "$(
+    sort <<END
 127.0.0.1 - - [] "GET /a.nxpk HTTP/1.1" 200 $size "-" "test"
 127.0.0.1 - - [] "GET /a.nxpk?version=1&x=%22 HTTP/1.1" 206 10 "-" "test"
 127.0.0.1 - - [] "GET /a.nxpk HTTP/1.1" 206 $multipart "http://x/\x22a\x5Cb" "test"
@@ -71,7 +71,7 @@ is 'the lines' "$(
 127.0.0.1 - - [] "- /x -" 400 0 "-" "-"
 127.0.0.1 - - [] "- /x -" 431 0 "-" "-"
 END
-)" "$(sed -E "s,\[$time\],[]," "$log")"
+)" "$(sed -E "s,\[$time\],[]," "$log" | sort)"
 is 'nothing about requests on stderr' 2 "$(wc -l <"$SERVER_LOG")"
 is 'who may read it' 640 "$(stat -c %a "$log")"
 
@@ -80,7 +80,7 @@ is 'requests by status' '200=3 204=1 206=2 304=1 400=1 404=1 405=1 416=1 431=1' 
     sed -n 's/^nxserve_requests_total{code="\(.*\)"} \([1-9].*\)/\1=\2/p' | xargs)"
 is 'ranges' 3 "$(figure nxserve_ranges_total)"
 is 'bytes, as in the log' "$(awk '{ n += $10 } END { print n }' "$log")" "$(figure nxserve_sent_bytes_total)"
-is 'connections open' 0 "$(figure nxserve_connections)"
+settled nxserve_connections 0
 is 'connections until now' 12 "$(figure nxserve_connections_total)"
 
 # A client that takes a few of many bytes and goes: what it has got is counted, not what it could have had.

@@ -51,6 +51,7 @@ took 275 400 fetch_big "$URL_BASE/big"                            # 200 ms for t
 took 475 650 fetch_both "$URL_BASE/big"
 
 # Nothing comes through a dead line, in old connections or new ones; then all of it does.
+rm -f "$work/got"
 fetch "$URL_BASE/long" &
 getting=$!
 wait_for 10 $getting test -s "$work/got" || die "nothing comes"

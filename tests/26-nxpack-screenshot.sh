@@ -16,7 +16,7 @@ cd "$work" || exit 1
 
 # ---- what is on it ----
 
-ok "nxpack --screenshot" "$NXPACK" -q --screenshot --train=2 in.xml out/a.nxpk
+ok "nxpack --screenshot" "$NXPACK" -q --screenshot --train=6 in.xml out/a.nxpk
 only out a.nxpk a.png
 is "its size" "$DRAWING_SIZE" "$(pngtopnm out/a.png | head -n 2 | tail -n 1)"
 is "its colours" "$DRAWING_COLOURS" "$(pngtopnm out/a.png | ppmhist -noheader 2>/dev/null | wc -l)"
@@ -25,13 +25,13 @@ ok "verify" "$NXPACK" verify -q out/a.nxpk
 is "trained" true "$("$NXPACK" info --json out/a.nxpk | jq '."boot-chunks-size" > 0')"
 
 cp out/a.nxpk out/b.other && chmod 600 out/b.other
-ok "train --screenshot" "$NXPACK" train -q --screenshot --seconds=2 out/b.other
+ok "train --screenshot" "$NXPACK" train -q --screenshot --seconds=6 out/b.other
 only out a.nxpk a.png b.other b.other.png
 is "the same picture" "$picture" "$(pngtopnm out/b.other.png | sha256sum)"
 is "it is for those who may read the package" '600 644' "$(stat -c %a out/b.other.png) $(stat -c %a out/a.png)"
 rm out/b.*
 
-ok "nxfetch --screenshot" "$NXFETCH" -q --display=none --no-network --allow-unsigned --until=2 --screenshot=out/c.png out/a.nxpk
+ok "nxfetch --screenshot" "$NXFETCH" -q --display=none --no-network --allow-unsigned --until=6 --screenshot=out/c.png out/a.nxpk
 is "the same picture" "$picture" "$(pngtopnm out/c.png | sha256sum)"
 rm out/c.png
 is "nothing is left of the run" '' "$(find "$XDG_RUNTIME_DIR" -name 'run-*')"
@@ -45,8 +45,8 @@ for xml in blind none; do
 done
 is "the package that was there" "$before" "$(hash_of out/a.nxpk)"
 "$NXPACK" -q blind.xml out/blind.nxpk
-refused "train: no screen" 2 'blind.nxpk: the machine has no screen' "$NXPACK" train --screenshot --seconds=2 out/blind.nxpk
-refused "nxfetch: no screen" 2 '--screenshot: the machine has no screen' "$NXFETCH" --allow-unsigned --until=2 --screenshot=out/c.png out/blind.nxpk
+refused "train: no screen" 2 'blind.nxpk: the machine has no screen' "$NXPACK" train --screenshot --seconds=6 out/blind.nxpk
+refused "nxfetch: no screen" 2 '--screenshot: the machine has no screen' "$NXFETCH" --allow-unsigned --until=6 --screenshot=out/c.png out/blind.nxpk
 rm out/blind.nxpk
 refused "without --until" 2 'screenshot needs --until' "$NXFETCH" --screenshot=out/c.png out/a.nxpk
 refused "with --no-train" 2 'screenshot and --no-train exclude each other' "$NXPACK" --screenshot --no-train in.xml out/a.nxpk

@@ -21,7 +21,7 @@ drawing_domain "$work/disk.raw" 'Drawing machine' 'It draws, and waits.' >"$work
 drawing_domain "$work/disk.raw" '&lt;img src=x onerror="window.pwned=1"&gt;&lt;script&gt;window.pwned=1&lt;/script&gt;' \
     "$(printf 'x%.0s' {1..400})" | sed /video/d >"$work/evil.xml"
 "$NXPACK" keygen -q "$work/a.pem" >/dev/null
-"$NXPACK" -q -k "$work/a.pem" --screenshot --train=2 "$work/in.xml" "$root/drawing.nxpk" || exit 1
+"$NXPACK" -q -k "$work/a.pem" --screenshot --train=6 "$work/in.xml" "$root/drawing.nxpk" || exit 1
 "$NXPACK" -q "$work/evil.xml" "$root/it's evil.nxpk" || exit 1
 start_nxserve "$root" || exit 1
 url=$URL_BASE served=$SERVER_ACCESS_LOG

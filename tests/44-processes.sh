@@ -58,7 +58,8 @@ new_cache
 boot --trust "$TRUST" "$URL_BASE/slow.nxpk"
 loading() { tr '\0' ' ' <"/proc/$(part qemu-system)/cmdline" 2>/dev/null | grep -q ' -incoming '; } 2>/dev/null
 wait_for 20 "$FETCH_PID" loading || die "no QEMU"
-sleep 0.5 # it has answered, and reads
+reads() { jq -e '.images.memory.reads > 0' "$STATS"; } >/dev/null 2>&1
+wait_for 20 "$FETCH_PID" reads || die "it does not read its memory: $(cat "$STATS")" # so it has answered
 kill -TERM "$(part qemu-system)"
 ends 5 1 'QEMU was ended before the machine ran'
 URL_BASE=http://127.0.0.1:$SERVER_PORT

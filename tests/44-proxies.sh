@@ -59,7 +59,16 @@ ca=(--ca-cert "$CA_FILE")
 
 # The proxy has seen a request for each of what came.
 went_through() {
-    [ -s "$PROXY_LOG" ] || die "$1: it did not go through the proxy"
+    wait_for 10 $$ test -s "$PROXY_LOG" || die "$1: it did not go through the proxy"
+    empty_log
+}
+# Squid writes a line when a tunnel is closed: wait until no more come.
+empty_log() {
+    local size=-1
+    until [ "$(stat -c %s "$PROXY_LOG")" = $size ]; do
+        size=$(stat -c %s "$PROXY_LOG")
+        sleep 0.3
+    done
     : >"$PROXY_LOG"
 }
 went_past() { [ ! -s "$PROXY_LOG" ] || die "$1: it went through the proxy: $(cat "$PROXY_LOG")"; }
@@ -93,14 +102,15 @@ if started $status squid; then
     "$BUILD/nxref" -q "$plain" "$WORK/www/a.netx" || die nxref
     url=${plain%.nxpk}.netx
     http_proxy=$proxy takes "a reference" "${ca[@]}"
+    wait_for 10 $$ grep -q 'a.nxpk' "$PROXY_LOG"
     [ "$(grep -c 'a.netx' "$PROXY_LOG")" = 1 ] && [ "$(grep -c 'a.nxpk' "$PROXY_LOG")" -ge 1 ] || die "a reference: $(cat "$PROXY_LOG")"
-    : >"$PROXY_LOG"
+    empty_log
     "$BUILD/nxpack" info --proxy "$proxy" "$plain" >"$WORK/out" || die "nxpack info"
     went_through "nxpack info"
     # An unknown certificate is no more believed because a proxy is on the way.
     url=$secure
     refused 'an unknown certificate' '--ca-cert FILE names another authority$' --proxy "$proxy"
-    : >"$PROXY_LOG"
+    empty_log
 fi
 
 # ---- a proxy that wants to know who comes, and lets nobody go to 127.0.0.2 ----
@@ -131,10 +141,11 @@ if started $status "squid's basic_ncsa_auth"; then
     https_proxy=http://joe:wrong@$at refused 'https by a proxy with a login: a wrong one' '407' "${ca[@]}"
     url=${secure/localhost/127.0.0.2}
     refused 'https by a proxy that forbids' '403.*; the proxy does not let this through: --noproxy HOST goes without it$' "${ca[@]}" --proxy "http://$at"
-    at_most 'seconds for what asking again does not mend' $((SECONDS - start)) 15
+    at_most 'seconds for what asking again does not mend' $((SECONDS - start)) 40
     url=$secure
     https_proxy=http://joe:proxy-hidden@$at takes 'https by a proxy with a login' "${ca[@]}"
-    [ "$(grep -c 'joe' "$PROXY_LOG")" -ge 2 ] || die "the proxy does not know joe: $(cat "$PROXY_LOG")"
+    knows_joe() { [ "$(grep -c 'joe' "$PROXY_LOG")" -ge 2 ]; }
+    wait_for 10 $$ knows_joe || die "the proxy does not know joe: $(cat "$PROXY_LOG")"
     asks_on_terminal proxy-hidden 'Password of joe for the proxy: ' '; the proxy does not take this user name and password' \
         "$BUILD/nxfetch pull --ca-cert $CA_FILE --proxy http://$at --proxy-user joe $secure"
 

@@ -69,7 +69,7 @@ refused() {
     timeout 30 "$BUILD/nxfetch" pull "${@:3}" "$url" >"$WORK/out" 2>"$WORK/err" || status=$?
     [ $status = 1 ] && [ "$(wc -l <"$WORK/err")" = 1 ] && grep -qE "^nxfetch: $url: .*($2)\$" "$WORK/err" ||
         die "$1: status $status, $(cat "$WORK/err")"
-    [ $((SECONDS - start)) -le 5 ] || die "$1: it was tried again and again"
+    [ $((SECONDS - start)) -le 20 ] || die "$1: it was tried again and again"
     requests=$(wc -l <"$SERVER_ACCESS_LOG")
     same "$1: requests that the server has seen" "$requests" 0
     echo "$1: $(cut -d : -f 5- "$WORK/err")"

@@ -15,6 +15,8 @@ start_relay -r 40000 || die "the relay does not start"
 crawling=$URL_BASE/uefi.nxpk
 start_relay -r 2000000 -d 5 || die "the second relay does not start"
 slow=$URL_BASE/tiny-saved.nxpk
+start_relay -r 300000 -d 5 || die "the third relay does not start"
+slower=$URL_BASE/tiny-saved.nxpk
 count=0
 
 # A machine whose UEFI variables do not compress.
@@ -56,8 +58,8 @@ pulling() {
 }
 
 resuming() {
-    start "${machine[@]}" "$slow"
-    until_said 20 "$WORK/progress" memory
+    start "${machine[@]}" "$slower"
+    until_said 60 "$WORK/progress" memory
 }
 
 exporting() {

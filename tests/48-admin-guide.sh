@@ -125,8 +125,12 @@ for cache in nginx Varnish; do
     far_server
     follow "$cache as the cache"
     # By way of the cache, each byte once.
-    asked=$(awk '$9 == 200 || $9 == 206 { n += $10 } END { print n }' /tmp/far/access.log)
-    [ "$asked" = "$(stat -c %s debian.nxpk)" ] || { echo "FAILED: $cache as the cache: $asked bytes of $(stat -c %s debian.nxpk)"; failed=$((failed + 1)); }
+    for tries in {1..50}; do # the far server writes a line when it has answered
+        asked=$(awk '$9 == 200 || $9 == 206 { n += $10 } END { print n }' /tmp/far/access.log)
+        [ "$asked" = "$(stat -c %s debian.nxpk)" ] && break
+        sleep 0.2
+    done
+    [ $tries -lt 50 ] || { echo "FAILED: $cache as the cache: $asked bytes of $(stat -c %s debian.nxpk)"; failed=$((failed + 1)); }
     nxfetch -q pull http://127.0.0.1:8081/museum.nxpk || { echo "FAILED: volumes by way of $cache"; failed=$((failed + 1)); }
     stop_all
 done

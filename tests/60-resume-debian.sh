@@ -51,7 +51,7 @@ went_on() {
     [ "$after" -gt "$before" ] && [ "$gaps" = 'no gap' ] || die "the counting process: $(cat "$WORK/said")"
 }
 
-resumed debian-saved 4000000
+resumed debian-saved 5000000
 went_on
 halt
 resumed debian-saved-2g 6000000

@@ -19,9 +19,10 @@ outage() {
     local told
     told=$(grep -c 'waiting for the network' "$FETCH_LOG")
     relay_stop
+    told_again() { [ "$(grep -c 'waiting for the network' "$FETCH_LOG")" -gt "$told" ]; }
+    wait_for 60 "$FETCH_PID" told_again || die "the user was not told: $(cat "$FETCH_LOG")"
     sleep "$OUTAGE"
     kill -0 "$FETCH_PID" || die "nxfetch has ended: $(tail -n 1 "$FETCH_LOG")"
-    [ "$(grep -c 'waiting for the network' "$FETCH_LOG")" -gt "$told" ] || die "the user was not told: $(cat "$FETCH_LOG")"
     relay_go
 }
 
@@ -41,7 +42,7 @@ count=$(talk 30 'run:tail -n 1 /tmp/nxpk/count')
 
 # ---- and while it runs: nothing of its random data is here yet ----
 
-talk 100 'run:sha256sum /tmp/nxpk/random' >"$WORK/said" &
+talk 200 'run:sha256sum /tmp/nxpk/random' >"$WORK/said" &
 talking=$!
 sleep 0.2
 outage
@@ -52,7 +53,7 @@ grep -q 'the network answers again' "$FETCH_LOG" || die "the user was not told t
 
 # ---- its disk, too ----
 
-talk 100 'run:check-data' >"$WORK/said" &
+talk 300 'run:check-data' >"$WORK/said" &
 talking=$!
 sleep 0.3
 outage
@@ -78,7 +79,7 @@ start=$EPOCHREALTIME
 halt
 took=$(((${EPOCHREALTIME/./} - ${start/./}) / 1000))
 echo "Ctrl-C with a dead network: $took ms"
-at_most "milliseconds that Ctrl-C took" "$took" 5000
+at_most "milliseconds that Ctrl-C took" "$took" 15000
 wait $talking
 # The line dies without a word: nobody knows yet.
 relay_go
@@ -93,7 +94,7 @@ start=$EPOCHREALTIME
 halt
 took=$(((${EPOCHREALTIME/./} - ${start/./}) / 1000))
 echo "Ctrl-C with a silent network: $took ms"
-at_most "milliseconds that Ctrl-C took" "$took" 5000
+at_most "milliseconds that Ctrl-C took" "$took" 15000
 wait $talking
 
 # ---- for good, when everything is here: nobody notices ----
@@ -105,7 +106,7 @@ talk 60 'poke:nxpk# ' >/dev/null
 wait_for 100 "$FETCH_PID" jq -e '.total_bytes > 0 and .have_bytes == .total_bytes' "$STATS" >"$WORK/said" ||
     die "not everything was fetched: $(cat "$STATS")"
 relay_cut
-talk 100 'run:sha256sum /tmp/nxpk/random' >"$WORK/said"
+talk 200 'run:sha256sum /tmp/nxpk/random' >"$WORK/said"
 cmp "$WORK/said" "$GUEST/notes/random" || die "its memory: $(cat "$WORK/said")"
 talk 100 'run:check-disk' >"$WORK/said"
 same "its disk" "$(cut -d " " -f 1 "$WORK/said")" "$(sha256sum "$GUEST/disk.raw" | cut -d " " -f 1)"

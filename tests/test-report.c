@@ -55,11 +55,11 @@ START_TEST(test_stats)
     bool last = _i != 0;
     struct nx_stats stats = { .requests = 0 };
     pthread_t launcher;
+    if (!last)
+        nx_report_send_stats(&report);
     ck_assert_int_eq(pthread_create(&launcher, NULL, listen_late, &stats), 0);
     if (last)
         nx_report_send_last_stats(&report);
-    else
-        nx_report_send_stats(&report);
     shutdown(fds[0], SHUT_WR);
     pthread_join(launcher, NULL);
     ck_assert_uint_eq(stats.requests, last ? 7 : 0);

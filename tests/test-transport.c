@@ -13,13 +13,14 @@
 static uint8_t data[FILE_SIZE];
 static struct origin *origin;
 static struct nx_report report;
-static struct nx_http_options options = { .stall_timeout = 1, .connect_timeout = 2 };
+static struct nx_http_options options = { .connect_timeout = 2 };
 
 static void setup(void)
 {
     for (size_t i = 0; i < FILE_SIZE; i++)
         data[i] = (uint8_t)(i * 7 + (i >> 8));
     curl_global_init(CURL_GLOBAL_DEFAULT);
+    options.stall_timeout = 10; /* s: a busy machine's origin is no slow one */
     origin = origin_start(data, FILE_SIZE);
     nx_report_init(&report, -1);
 }
@@ -27,6 +28,13 @@ static void setup(void)
 static void teardown(void)
 {
     origin_stop(origin);
+}
+
+/* A server that is slow is given up soon: before connect_to(). */
+static void be_impatient_with(enum origin_mischief mischief)
+{
+    if (mischief == ORIGIN_STALL || mischief == ORIGIN_TRICKLE)
+        options.stall_timeout = 1;
 }
 
 static struct nx_transport *connect_to(const char *first, const char *second, unsigned tries)
@@ -106,6 +114,7 @@ START_TEST(test_lasting_trouble)
 {
     const struct trouble *t = &troubles[_i];
     struct nx_error err = NX_ERROR_INIT;
+    be_impatient_with(t->mischief);
     NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 2);
     origin_misbehave(origin, t->mischief, UINT_MAX);
     int64_t start = nx_now_ms();
@@ -114,7 +123,7 @@ START_TEST(test_lasting_trouble)
     ck_assert_ptr_nonnull(strstr(err.msg, origin_url(origin)));
     ck_assert_uint_eq(origin_requests(origin), asked(t, 2));
     ck_assert_uint_le(report.stats.bytes, 2 * 5000);
-    ck_assert_int_lt(nx_now_ms() - start, 10000);
+    ck_assert_int_lt(nx_now_ms() - start, 30000);
 }
 END_TEST
 
@@ -124,6 +133,7 @@ START_TEST(test_passing_trouble)
     struct nx_error err = NX_ERROR_INIT;
     if (troubles[_i].code != NX_ERR_NETWORK)
         return;
+    be_impatient_with(troubles[_i].mischief);
     NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 4);
     origin_misbehave(origin, troubles[_i].mischief, 2);
     nx_assert_ok(fetch(transport, 100, 5000, &err), err);
@@ -147,6 +157,7 @@ END_TEST
 START_TEST(test_slow)
 {
     struct nx_error err = NX_ERROR_INIT;
+    be_impatient_with(ORIGIN_TRICKLE);
     NX_AUTO_TRANSPORT struct nx_transport *transport = connect_to(origin_url(origin), NULL, 1);
     nx_transport_set_patient(transport);
     origin_misbehave(origin, ORIGIN_TRICKLE, UINT_MAX);
@@ -192,6 +203,7 @@ START_TEST(test_mirror)
 {
     struct nx_error err = NX_ERROR_INIT;
     struct origin *bad = origin_start(data, FILE_SIZE);
+    be_impatient_with(troubles[_i].mischief);
     origin_misbehave(bad, troubles[_i].mischief, UINT_MAX);
     struct nx_transport *transport = connect_to(origin_url(bad), origin_url(origin), 1);
     nx_assert_ok(fetch(transport, 100, 5000, &err), err);

@@ -96,12 +96,12 @@ shown() {
     done
     return 1
 }
+shown_drawn() { shown "$1" && drawn "$WINDOW" "$2"; } # TITLE COLOURS: another of this title may just go
 no_window() { ! shown "$1"; }
 
 # appears TITLE [PICTURE [COLOURS]]: wait for it, and until it is drawn in so many colours
 appears() {
-    wait_for 40 "$CLICK" shown "$1" || die "no window \"$1\": $(cat "$WORK/click.log" "$WORK/open.log"); there are: $(xwininfo -root -tree | grep '"')"
-    wait_for 10 "$CLICK" drawn "$WINDOW" "${3:-8}" || die "\"$1\" stays empty"
+    wait_for 60 "$CLICK" shown_drawn "$1" "${3:-8}" || die "no window, or nothing in it: \"$1\": $(cat "$WORK/click.log" "$WORK/open.log"); there are: $(xwininfo -root -tree | grep '"')"
     [ -z "${KEEP:-}" ] || { mkdir -p "$KEEP" && sleep 0.3 && picture "$WINDOW" | pnmtopng >"$KEEP/${2:-window}.png" 2>/dev/null; }
 }
 picture() { xwd -id "$1" -silent 2>/dev/null | xwdtopnm 2>/dev/null; }

@@ -214,13 +214,16 @@ static bool reads(const struct lane *lane, int direction)
 
 static void serve_links(const struct pollfd *fds)
 {
-    static size_t last; /* that has sent something down: now it is the others' turn */
+    static size_t last;  /* that has sent something down: now it is the others' turn */
+    bool breaking = cut; /* once for all of them; a later signal is for the next round */
+    if (breaking)
+        cut = 0;
     for (size_t n = 1, after = last; n <= LINKS_MAX; n++) {
         size_t i = (after + n) % LINKS_MAX;
         struct link *link = &links[i];
         if (!link->used)
             continue;
-        bool good = !cut;
+        bool good = !breaking;
         if (good && fds[2 * i].revents & (POLLIN | POLLHUP) && reads(&link->up, 0))
             good = take(&link->up, 0);
         if (good && fds[2 * i + 1].revents & (POLLIN | POLLHUP) && reads(&link->down, 1)) {
@@ -232,7 +235,6 @@ static void serve_links(const struct pollfd *fds)
         if (!good || (link->up.finished && link->down.finished))
             close_link(link);
     }
-    cut = 0;
 }
 
 static struct pollfd watch(const struct link *link, int fd, bool in, bool out)
