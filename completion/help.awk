@@ -16,7 +16,7 @@
 # It leaves: program; n_opts and opt_*[i]; verbs[1..n_verbs], verb_text[path], subs[verb] (a list between blanks), and
 # args[path, n], the capitals of the nth argument of a verb ("", "info", "trust add"), n_args[path].
 
-BEGIN { UNVERBED = "^(The machine|Packing|A page for the web)" }
+BEGIN { UNVERBED = "^(The machine|Packing|A page for the web|Serve)" }
 
 function trimmed(text) {
     gsub(/^ +| +$/, "", text)

@@ -99,13 +99,14 @@ static int check_options(const struct options *opt, int n_dirs, struct nx_error 
     return 0;
 }
 
-/* "nxserve config SERVER" */
-static int print_config(int argc, char **argv)
+/* "nxserve config SERVER", argc words, and without options: there were n. */
+static int print_config(int argc, char **argv, int n_options)
 {
     struct nx_error err = NX_ERROR_INIT;
     NX_AUTO_BUFFER struct nx_buffer text = NX_BUFFER_INIT(SNIPPET_MAX);
-    if (argc != 2) {
-        nx_fail(&err, NX_ERR_USAGE, "config: name one of nginx, apache, lighttpd, caddy");
+    if (argc != 2 || n_options) {
+        nx_fail(&err, NX_ERR_USAGE, "config: %s",
+                argc != 2 ? "name one of nginx, apache, lighttpd, caddy" : "takes no options");
         return usage_error(&err);
     }
     if (nx_snippet_write(argv[1], &text, &err) < 0)
@@ -226,8 +227,9 @@ int main(int argc, char **argv)
 
     struct nx_error err = NX_ERROR_INIT;
     struct options opt = { .server = { .dir = ".", .address = "127.0.0.1", .port = 8080 } };
-    int status;
-    for (int c; (c = getopt_long(argc, argv, short_options, long_options, NULL)) != -1;) {
+    int status, n_options = 0;
+    for (int c; (c = getopt_long(argc, argv, short_options, long_options, NULL)) != -1;
+         n_options++) {
         switch (c) {
         case 'l':
             opt.server.address = optarg;
@@ -264,7 +266,7 @@ int main(int argc, char **argv)
         }
     }
     if (optind < argc && strcmp(argv[optind], "config") == 0)
-        return print_config(argc - optind, argv + optind);
+        return print_config(argc - optind, argv + optind, n_options);
     if (check_options(&opt, argc - optind, &err) < 0)
         return usage_error(&err);
     if (optind < argc)

@@ -305,6 +305,7 @@ refuses 2 'more than one directory' a b
 refuses 2 "unrecognized option '--nonsense'" --nonsense
 refuses 2 "no configuration for 'iis'" config iis
 refuses 2 'config: name one of' config
+refuses 2 'config: takes no options' config -p 80 nginx
 is '--version' "nxserve " "$("$NXSERVE" --version | sed 's/[0-9.]*$//')"
 is '--help' "$(cat serve/nxserve.help)" "$("$NXSERVE" --help)"
 "$NXSERVE" --help >/dev/full 2>"$work/err"

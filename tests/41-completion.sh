@@ -131,7 +131,7 @@ done
 value_for() {
     case $1 in
     --memory | --disk | --cache-size) echo 256M ;;
-    --cpus | --until | --serial | --vnc) echo 2 ;;
+    --cpus | --until | --serial | --vnc | --port | --metrics) echo 2 ;;
     --accel) echo tcg ;;
     --forward) echo 8000:80 ;;
     --progress-fd | --ready-fd) echo 1 ;;
@@ -161,7 +161,7 @@ for program in "${programs[@]}"; do
             case $option in *'[=') option=$name ;; *=) option+=$(value_for $name) ;; esac
             # shellcheck disable=SC2046,SC2086
             said=$(HOME=$work/nobody XDG_RUNTIME_DIR=$work/nobody timeout 4 "$build/$program" $verb $option $(arguments_for $program/"$verb") 2>&1 </dev/null)
-            case $said in *'means nothing here'* | *'unrecognized option'*) ;; *) echo "$name" ;; esac
+            case $said in *'means nothing here'* | *'unrecognized option'* | *'takes no options'*) ;; *) echo "$name" ;; esac
         done <"$work/options" | sort -u >"$work/taken"
         for shell in bash zsh fish; do
             offered $shell "$program ${verb:+$verb }--" | grep -E '^--' | grep -vE -- "^($alone|--help|--version)\$" >"$work/offered"
