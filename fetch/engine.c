@@ -35,6 +35,7 @@
 #include "fetch/export.h"
 #include "fetch/fuse.h"
 #include "fetch/images.h"
+#include "fetch/lacking.h"
 #include "fetch/opening.h"
 #include "fetch/pull.h"
 #include "fetch/recorder.h"
@@ -246,26 +247,55 @@ static void want_boot_set(struct engine *engine)
                     NULL);
 }
 
-/* Offline, what a start lacks does not come: the user should know before the guest complains, or stands still. */
-static void tell_what_lacks(struct engine *engine)
+/* Is the boot set what this start reads? */
+static bool starts_as_trained(const struct engine *engine)
 {
     const struct nx_manifest *m = engine->opened.head->manifest;
+    return m->boot_chunks && m->suspended == engine->resume;
+}
+
+/* Offline, what is not in the cache does not come: the user should know before the guest complains, or stands still. */
+static void tell_lack(struct engine *engine, const char *of, uint64_t all, uint64_t lack)
+{
+    char all_text[32], lack_text[32];
+    if (lack > 0)
+        nx_report_text(&engine->report, NX_MSG_NOTICE,
+                       "%s: of the %s %s, %s are not in the cache, and --offline forbids to fetch "
+                       "them: run nxfetch pull first",
+                       engine->name, nx_human_bytes(all, all_text), of,
+                       nx_human_bytes(lack, lack_text));
+}
+
+static void tell_no_index(struct engine *engine)
+{
+    nx_report_text(&engine->report, NX_MSG_NOTICE,
+                   "%s: not even its whole index is in the cache, and --offline forbids to fetch "
+                   "it: run nxfetch pull first",
+                   engine->name);
+}
+
+static void tell_what_start_lacks(struct engine *engine)
+{
     const struct nx_stats *stats = &engine->report.stats;
-    char lacks[32], all[32];
-    if (!engine->config->offline || engine->config->path || !m->boot_chunks ||
-        m->suspended != engine->resume)
+    if (!engine->config->offline || engine->config->path || !starts_as_trained(engine))
         return;
     if (nx_bootset_want(nx_images_tree(engine->images), UINT64_MAX, &engine->report, NULL) < 0)
-        nx_report_text(&engine->report, NX_MSG_NOTICE,
-                       "%s: not even its whole index is in the cache, and --offline forbids to "
-                       "fetch it: run nxfetch pull first",
-                       engine->name);
-    else if (stats->boot_have < stats->boot_bytes)
-        nx_report_text(&engine->report, NX_MSG_NOTICE,
-                       "%s: of the %s that its start reads, %s are not in the cache, and --offline "
-                       "forbids to fetch them: run nxfetch pull first",
-                       engine->name, nx_human_bytes(stats->boot_bytes, all),
-                       nx_human_bytes(stats->boot_bytes - stats->boot_have, lacks));
+        tell_no_index(engine);
+    else
+        tell_lack(engine, "that its start reads", stats->boot_bytes,
+                  stats->boot_bytes - stats->boot_have);
+}
+
+/* Where nobody knows what the start reads: of all of it. */
+static void tell_what_lacks(struct engine *engine)
+{
+    uint64_t lack, all = engine->opened.head->manifest->chunks.size;
+    if (!engine->config->offline || engine->config->path || starts_as_trained(engine))
+        return;
+    if (!nx_lacking_bytes(nx_images_tree(engine->images), engine->resume, &lack))
+        tell_no_index(engine);
+    else
+        tell_lack(engine, "that it has", all, lack < all ? lack : all);
 }
 
 static int check_room(struct engine *engine, struct nx_error *err)
@@ -342,10 +372,11 @@ static int serve(struct engine *engine, struct nx_error *err)
         nx_fuse_show(engine->fuse, engine->opened.head->manifest, engine->images);
     if (engine->transport)
         nx_transport_set_patient(engine->transport);
-    tell_what_lacks(engine);
+    tell_what_start_lacks(engine);
     want_boot_set(engine);
     nx_report_send_stats(&engine->report);
     nx_report_send(&engine->report, NX_MSG_READY, NULL, 0);
+    tell_what_lacks(engine);
     work_in_background(engine);
     return 0;
 }

@@ -47,6 +47,32 @@ nxfetch cache clear || die "cache clear"
 nxfetch --offline mount --trust "$TRUST" "$url" "$WORK/home" && die "offline without a cache succeeded"
 grep -q 'a.nxpk' "$WORK/err" || die "offline without a cache says: $(cat "$WORK/err")"
 
+# Offline with a part of it: said before somebody reads in vain; and not when all is here.
+says_lack() { grep -c ' are not in the cache, and --offline forbids' "$FETCH_LOG"; }
+mount_package "$url" --trust "$TRUST" --no-complete
+head -c 100000 "$IMAGE" | cmp -n 100000 - "$WORK/disk.raw" || die "the first bytes"
+halt
+mount_package "$url" --trust "$TRUST" --offline
+told 20 "$url: of the 2.9 MiB that it has, 2.[0-9] MiB are not in the cache, and --offline forbids to fetch them: run nxfetch pull first"
+head -c 100000 "$IMAGE" | cmp -n 100000 - "$WORK/disk.raw" || die "the first bytes, offline"
+! head -c 3000000 "$IMAGE" >/dev/null 2>&1 || die "all of it is read, offline"
+halt
+nxfetch pull "$url" || die "pull"
+mounted "$url" --trust "$TRUST" --offline
+same "what is lacking after a pull" "$(says_lack)" 0
+
+# Of a trained one it is said what its start lacks.
+content=$("$BUILD/nxpack" info --json "$WORK/www/a.nxpk" | jq -r '.images[0].content')
+jq -n --arg content "$content" '{"nxpk-record": 1, images: [{name: "disk0", content: $content, "chunk-size": 65536}],
+    touched: [range(20) | [., 0, .]]}' >"$WORK/record.json"
+cp "$WORK/www/a.nxpk" "$WORK/www/t.nxpk"
+"$BUILD/nxpack" train -q -k "$KEY" --from "$WORK/record.json" "$WORK/www/t.nxpk" || die "nxpack train"
+nxfetch cache clear || die "cache clear"
+nxfetch info "$URL_BASE/t.nxpk" || die "info: $(cat "$WORK/err")"
+mount_package "$URL_BASE/t.nxpk" --trust "$TRUST" --offline
+told 20 "t.nxpk: of the 1.2 MiB that its start reads, 1.2 MiB are not in the cache, and --offline forbids to fetch them: run nxfetch pull first"
+halt
+
 # A reference whose URL does not say that it is one.
 "$BUILD/nxref" -k "$TRUST" "$url" "$WORK/www/click-here" 2>"$WORK/err" || die "nxref: $(cat "$WORK/err")"
 mounted "$URL_BASE/click-here" --trust "$TRUST"
