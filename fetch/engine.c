@@ -47,6 +47,7 @@
 #define END_SECONDS 3   /* then the end is not waited for any longer */
 #define TRIES       4
 #define TRIES_PULL  10   /* a download that was left alone for the night should survive more */
+#define LACKING_MS  2000 /* for finding out what of a large package is not in the cache */
 #define SURVEY_MS   20   /* of a tick that go into the survey while somebody looks at the map … */
 #define WATCHED_MS  3000 /* … which is so long after he has asked for it */
 #define FRONT_MAX   (64u << 20) /* bytes: the front, with a boot set's index, fetched in one go */
@@ -255,14 +256,15 @@ static bool starts_as_trained(const struct engine *engine)
 }
 
 /* Offline, what is not in the cache does not come: the user should know before the guest complains, or stands still. */
-static void tell_lack(struct engine *engine, const char *of, uint64_t all, uint64_t lack)
+static void tell_lack(struct engine *engine, const char *of, uint64_t all, const char *least,
+                      uint64_t lack)
 {
     char all_text[32], lack_text[32];
     if (lack > 0)
         nx_report_text(&engine->report, NX_MSG_NOTICE,
-                       "%s: of the %s %s, %s are not in the cache, and --offline forbids to fetch "
-                       "them: run nxfetch pull first",
-                       engine->name, nx_human_bytes(all, all_text), of,
+                       "%s: of the %s %s, %s%s are not in the cache, and --offline forbids to "
+                       "fetch them: run nxfetch pull first",
+                       engine->name, nx_human_bytes(all, all_text), of, least,
                        nx_human_bytes(lack, lack_text));
 }
 
@@ -282,20 +284,23 @@ static void tell_what_start_lacks(struct engine *engine)
     if (nx_bootset_want(nx_images_tree(engine->images), UINT64_MAX, &engine->report, NULL) < 0)
         tell_no_index(engine);
     else
-        tell_lack(engine, "that its start reads", stats->boot_bytes,
+        tell_lack(engine, "that its start reads", stats->boot_bytes, "",
                   stats->boot_bytes - stats->boot_have);
 }
 
 /* Where nobody knows what the start reads: of all of it. */
 static void tell_what_lacks(struct engine *engine)
 {
-    uint64_t lack, all = engine->opened.head->manifest->chunks.size;
+    uint64_t all = engine->opened.head->manifest->chunks.size;
     if (!engine->config->offline || engine->config->path || starts_as_trained(engine))
         return;
-    if (!nx_lacking_bytes(nx_images_tree(engine->images), engine->resume, &lack))
+    struct nx_lacking lacking =
+        nx_lacking_count(nx_images_tree(engine->images), engine->resume, nx_now_ms() + LACKING_MS);
+    if (lacking.unknown)
         tell_no_index(engine);
     else
-        tell_lack(engine, "that it has", all, lack < all ? lack : all);
+        tell_lack(engine, "that it has", all, lacking.incomplete ? "at least " : "",
+                  lacking.bytes < all ? lacking.bytes : all);
 }
 
 static int check_room(struct engine *engine, struct nx_error *err)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "fetch/lacking.h"
 
+#include "common/clock.h"
+
 static uint64_t lacking_of_leaf(const struct nx_tree *tree, unsigned image,
                                 const struct nx_leaf *leaf, uint64_t end)
 {
@@ -14,20 +16,27 @@ static uint64_t lacking_of_leaf(const struct nx_tree *tree, unsigned image,
     return bytes;
 }
 
-bool nx_lacking_bytes(const struct nx_tree *tree, bool with_memory, uint64_t *ret_bytes)
+static void count_image(const struct nx_tree *tree, unsigned image, int64_t due,
+                        struct nx_lacking *lacking)
 {
-    *ret_bytes = 0;
-    for (unsigned i = 0; i < tree->manifest->n_images; i++) {
-        const struct nx_image *image = &tree->manifest->images[i];
-        uint64_t count = nx_image_chunk_count(image);
-        if (image->role == NX_IMAGE_MEMORY && !with_memory)
-            continue;
-        for (uint64_t n = 0, end; n < count; n = end) {
-            NX_AUTO_LEAF struct nx_leaf leaf = { 0 };
-            if (!nx_tree_leaf_here(tree, i, n, &leaf, &end))
-                return false;
-            *ret_bytes += lacking_of_leaf(tree, i, &leaf, end < count ? end : count);
-        }
+    uint64_t count = nx_image_chunk_count(&tree->manifest->images[image]);
+    for (uint64_t n = 0, end; n < count; n = end) {
+        NX_AUTO_LEAF struct nx_leaf leaf = { 0 };
+        lacking->incomplete = nx_now_ms() >= due;
+        if (lacking->incomplete)
+            return;
+        if (nx_tree_leaf_here(tree, image, n, &leaf, &end))
+            lacking->bytes += lacking_of_leaf(tree, image, &leaf, end < count ? end : count);
+        else
+            lacking->unknown = true;
     }
-    return true;
+}
+
+struct nx_lacking nx_lacking_count(const struct nx_tree *tree, bool with_memory, int64_t due)
+{
+    struct nx_lacking lacking = { 0 };
+    for (unsigned i = 0; i < tree->manifest->n_images && !lacking.incomplete; i++)
+        if (with_memory || tree->manifest->images[i].role != NX_IMAGE_MEMORY)
+            count_image(tree, i, due, &lacking);
+    return lacking;
 }

@@ -8,10 +8,16 @@
 
 #include "fetch/tree.h"
 
-/* The stored bytes of the chunks that are not here, of disks and, with_memory, of memory; each chunk as often as it is used, so
- * that it may be more than there is.  False if pages of the index are not here either, so that nobody knows.  Nothing is fetched;
- * it looks each chunk up in the cache, some microseconds.  One thread.
+struct nx_lacking {
+    uint64_t
+        bytes; /* as stored, of chunks that are not here; each as often as it is used: it may be more than there is */
+    bool unknown;    /* pages of the index are not here either, so that nobody knows */
+    bool incomplete; /* the time was over: so many at least */
+};
+
+/* Look each chunk of disks and, with_memory, of memory up in the cache, some microseconds for each, until `due` (nx_now_ms()).
+ * Nothing is fetched.  One thread.
  */
-bool nx_lacking_bytes(const struct nx_tree *tree, bool with_memory, uint64_t *ret_bytes);
+struct nx_lacking nx_lacking_count(const struct nx_tree *tree, bool with_memory, int64_t due);
 
 #endif
