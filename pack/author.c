@@ -62,7 +62,8 @@ static unsigned count_images(const struct nx_author *author)
     return n;
 }
 
-int nx_author_open_images(struct nx_author *author, const char *xml_path, struct nx_error *err)
+int nx_author_open_images(struct nx_author *author, const char *xml_path, bool in_use,
+                          struct nx_error *err)
 {
     unsigned count = count_images(author);
     if (count > NX_IMAGES_MAX)
@@ -76,7 +77,7 @@ int nx_author_open_images(struct nx_author *author, const char *xml_path, struct
         struct nx_author_image *image = &author->images[i];
         image->name = disk->image;
         image->role = disk == author->domain.nvram ? NX_IMAGE_NVRAM : NX_IMAGE_DISK;
-        if (nx_original_open(&image->original, disk, xml_path, err) < 0)
+        if (nx_original_open(&image->original, disk, xml_path, in_use, err) < 0)
             return -1;
         author->n_images++;
     }

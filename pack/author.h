@@ -36,8 +36,9 @@ int nx_author_parse(struct nx_author *author, const void *xml, size_t len, const
 /* What the domain says of image number i of its images (empty drives do not count); NULL at the end. */
 const struct nx_domain_disk *nx_author_disk(const struct nx_author *author, unsigned i);
 
-/* Find the images and check them, in document order; the first failure ends it. */
-int nx_author_open_images(struct nx_author *author, const char *xml_path, struct nx_error *err);
+/* Find the images and check them, in document order; the first failure ends it.  in_use: see nx_original_open(). */
+int nx_author_open_images(struct nx_author *author, const char *xml_path, bool in_use,
+                          struct nx_error *err);
 
 void nx_author_release(struct nx_author *author);
 

@@ -433,7 +433,7 @@ static int build(struct build *b, struct nx_error *err)
         nx_screenshot_check_machine(b->author.machine, b->xml_path, err) < 0)
         return -1;
     tell_notes(&b->author.domain, b->xml_path);
-    if (nx_author_open_images(&b->author, b->xml_path, err) < 0 || check_disks(b, err) < 0 ||
+    if (nx_author_open_images(&b->author, b->xml_path, false, err) < 0 || check_disks(b, err) < 0 ||
         describe(b, err) < 0 || nx_newfile_open(&b->out, b->out_path, 0644, err) < 0)
         return -1;
     warn_of_media(&b->author);

@@ -136,7 +136,8 @@ static int check_running(const struct nx_virt *virt, const struct nx_virt_domain
     if (nx_virt_xml(domain, false, &xml, err) < 0 ||
         nx_author_parse(&author, xml.data, xml.len, name, err) < 0 ||
         nx_suspended_check_xml(&xml, name, author.machine, err) < 0 ||
-        (options->screenshot && nx_screenshot_check_machine(author.machine, name, err) < 0))
+        (options->screenshot && nx_screenshot_check_machine(author.machine, name, err) < 0) ||
+        nx_author_open_images(&author, name, true, err) < 0)
         return -1;
     return nx_newfile_open(&out, out_path, 0644, err); /* can it be written? */
 }

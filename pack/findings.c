@@ -55,15 +55,15 @@ static void take_notes(struct nx_findings *f, const struct nx_domain *domain)
     }
 }
 
-/* save: which it must not be newer than; or NULL */
+/* in_use: by a machine that runs; save: which it must not be newer than; or NULL */
 static int take_image(struct nx_findings *f, const struct nx_domain_disk *disk, const char *path,
-                      const struct nx_suspended *save)
+                      bool in_use, const struct nx_suspended *save)
 {
     struct nx_error err = NX_ERROR_INIT;
     struct nx_original *original = calloc(1, sizeof *original);
     if (!original)
         return -1;
-    if (nx_original_open(original, disk, path, &err) < 0 ||
+    if (nx_original_open(original, disk, path, in_use, &err) < 0 ||
         (save && nx_suspended_check_disk(save, original, &err) < 0))
         note_failure(f, path, &err);
     else
@@ -73,6 +73,16 @@ static int take_image(struct nx_findings *f, const struct nx_domain_disk *disk, 
                                         "size", (json_int_t)original->size));
     nx_original_release(original);
     free(original);
+    return 0;
+}
+
+static int take_images(struct nx_findings *f, const struct nx_author *author, const char *path,
+                       bool in_use, const struct nx_suspended *save, struct nx_error *err)
+{
+    const struct nx_domain_disk *disk;
+    for (unsigned i = 0; (disk = nx_author_disk(author, i)); i++)
+        if (take_image(f, disk, path, in_use, save) < 0)
+            return nx_fail_errno(err, "%s", path);
     return 0;
 }
 
@@ -120,11 +130,7 @@ int nx_findings_of(const char *path, const struct nx_buffer *xml, struct nx_find
         return -1;
     if (!xml && take_save(ret_findings, path, &author, &save, err) < 0)
         return -1;
-    const struct nx_domain_disk *disk;
-    for (unsigned i = 0; (disk = nx_author_disk(&author, i)); i++)
-        if (take_image(ret_findings, disk, path, save) < 0)
-            return nx_fail_errno(err, "%s", path);
-    return 0;
+    return take_images(ret_findings, &author, path, false, save, err);
 }
 
 int nx_findings_of_running(const char *name, const struct nx_buffer *xml,
@@ -137,7 +143,7 @@ int nx_findings_of_running(const char *name, const struct nx_buffer *xml,
         return -1;
     if (author.machine && nx_suspended_check_xml(xml, name, author.machine, &why) < 0)
         note_failure(ret_findings, name, &why);
-    return 0;
+    return take_images(ret_findings, &author, name, true, NULL, err);
 }
 
 void nx_findings_release(struct nx_findings *findings)

@@ -79,7 +79,7 @@ static int add_file(struct nx_original *original, const char *path, const char *
 }
 
 /* What qemu-img says of an image, without opening the files that it is based on. */
-static int ask_qemu_img(const char *path, const char *format, json_t **ret_info,
+static int ask_qemu_img(const char *path, const char *format, bool in_use, json_t **ret_info,
                         struct nx_error *err)
 {
     NX_AUTO_ARGS struct nx_args args = { 0 };
@@ -87,6 +87,8 @@ static int ask_qemu_img(const char *path, const char *format, json_t **ret_info,
     nx_args_add(&args, "info");
     nx_args_add(&args, "--output=json");
     nx_args_addf(&args, "--format=%s", format);
+    if (in_use)
+        nx_args_add(&args, "--force-share");
     nx_args_add(&args, "--");
     nx_args_add(&args, path);
     NX_AUTO_BUFFER struct nx_buffer out = NX_BUFFER_INIT(INFO_MAX);
@@ -149,7 +151,7 @@ static void take_info(struct nx_original *original, const json_t *info)
     original->own_file = is_own_file(info, original->format);
 }
 
-static int walk_chain(struct nx_original *original, struct nx_error *err)
+static int walk_chain(struct nx_original *original, bool in_use, struct nx_error *err)
 {
     NX_AUTO_FREE char *path = strdup(original->path);
     if (!path)
@@ -158,7 +160,7 @@ static int walk_chain(struct nx_original *original, struct nx_error *err)
         if (add_file(original, path, format, err) < 0)
             return -1;
         json_t *raw_info = NULL;
-        if (ask_qemu_img(path, format, &raw_info, err) < 0)
+        if (ask_qemu_img(path, format, in_use, &raw_info, err) < 0)
             return -1;
         NX_AUTO(json) json_t *info = raw_info;
         if (original->n_files == 1)
@@ -177,7 +179,7 @@ static int walk_chain(struct nx_original *original, struct nx_error *err)
 }
 
 static int open_chain(struct nx_original *original, const struct nx_domain_disk *disk,
-                      const char *xml_path, struct nx_error *err)
+                      const char *xml_path, bool in_use, struct nx_error *err)
 {
     const char *format = disk->format ? disk->format : "raw";
     original->format = nx_image_format(format);
@@ -188,7 +190,7 @@ static int open_chain(struct nx_original *original, const struct nx_domain_disk 
     original->path = resolve(disk->path, xml_path);
     if (!original->path)
         return nx_fail_errno(err, "%s", disk->path);
-    if (walk_chain(original, err) < 0)
+    if (walk_chain(original, in_use, err) < 0)
         return -1;
     if (original->size == 0)
         return nx_fail(err, NX_ERR_FORMAT, "%s: is empty", original->path);
@@ -196,10 +198,10 @@ static int open_chain(struct nx_original *original, const struct nx_domain_disk 
 }
 
 int nx_original_open(struct nx_original *original, const struct nx_domain_disk *disk,
-                     const char *xml_path, struct nx_error *err)
+                     const char *xml_path, bool in_use, struct nx_error *err)
 {
     *original = (struct nx_original){ 0 };
-    if (open_chain(original, disk, xml_path, err) == 0)
+    if (open_chain(original, disk, xml_path, in_use, err) == 0)
         return 0;
     nx_original_release(original);
     return nx_fail_while(err, "%s:%d", xml_path, disk->line);

@@ -34,10 +34,11 @@ struct nx_original {
 };
 
 /* disk: as the domain XML says it; xml_path: that file, from whose directory relative
- * paths count and which goes, with the line, into messages.
+ * paths count and which goes, with the line, into messages.  in_use: a machine that runs has it,
+ * so that its lock is passed by: only to be looked at.
  */
 int nx_original_open(struct nx_original *original, const struct nx_domain_disk *disk,
-                     const char *xml_path, struct nx_error *err);
+                     const char *xml_path, bool in_use, struct nx_error *err);
 void nx_original_release(struct nx_original *original);
 
 /* Fail if a file of the chain is not what it was: somebody wrote to it meanwhile. */

@@ -300,6 +300,20 @@ is "nor is it suspended" paused "$(state_of maximal)"
 is "listed" "paused false 1" "$(listed maximal '[.state, .packageable, (.problems | length)] | map(tostring) | join(" ")')"
 nxpack list | grep -q '^maximal  paused     no: the saved state would not load on another host: ' || fail "list does not say why" "$(nxpack list)"
 virsh destroy maximal
+# An image that QEMU takes and packing does not: known before the machine is disturbed.
+as_author qemu-img create -q -f qcow2 inner.qcow2 1M
+virsh dumpxml --inactive tiny | sed "/<genid/d; /<uuid/d; s|<name>.*|<name>odd</name>|; s|tiny.qcow2|odd.qcow2|
+    0,/<disk /s||<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='$SESSION/inner.qcow2'/><target dev='vdb' bus='virtio'/></disk>&|" |
+    as_author tee xml >/dev/null
+as_author cp "$images/tiny.qcow2" "$images/odd.qcow2"
+virsh define xml
+virsh start odd --paused
+pid_of() { cat "$SESSION/run/libvirt/qemu/run/$1.pid"; }
+pid=$(pid_of odd)
+refused "a disk that cannot be packed" 1 'inner.qcow2: is said to be raw, but looks like qcow2' nxpack --suspend odd out/x.nxpk
+is "its QEMU" "${pid:-none}" "$(pid_of odd)"
+is "it is said of it" "paused false 1" "$(listed odd '[.state, .packageable, (.problems | length)] | map(tostring) | join(" ")')"
+virsh destroy odd
 sed "s|<name>.*|<name>passing</name>|; s|<cpu.*||" "$work/max.xml" | as_author tee xml >/dev/null
 virsh create xml --paused
 refused "a transient domain" 1 'passing: is a transient domain, which libvirt would forget: virsh define it first' nxpack --suspend passing out/x.nxpk
