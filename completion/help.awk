@@ -10,7 +10,7 @@
 #   * a text that opens with verbs and a colon ("info, trust list and show: text") says whose the option is;
 #   * the sections that UNVERBED names are about what the program does without a verb, others are for every verb, unless their
 #     heading ends in verbs: "(info only)", or "(mount and pull, too)", which is without a verb, and with these;
-#   * a text can end so, too, for its option: "(cache, too)", "(not pull)";
+#   * a text can end so, too, for its option: "(cache, too)", or, where the heading names verbs, "(not pull)";
 #   * values are named in the text: "auto, kvm or tcg; …", "…: stdio, a file, or unix:PATH", or in quotes, "settled".
 #
 # It leaves: program; n_opts and opt_*[i]; verbs[1..n_verbs], verb_text[path], subs[verb] (a list between blanks), and

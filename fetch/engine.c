@@ -47,7 +47,6 @@
 #define END_SECONDS 3   /* then the end is not waited for any longer */
 #define TRIES       4
 #define TRIES_PULL  10   /* a download that was left alone for the night should survive more */
-#define LACKING_MS  2000 /* for finding out what of a large package is not in the cache */
 #define SURVEY_MS   20   /* of a tick that go into the survey while somebody looks at the map … */
 #define WATCHED_MS  3000 /* … which is so long after he has asked for it */
 #define FRONT_MAX   (64u << 20) /* bytes: the front, with a boot set's index, fetched in one go */
@@ -71,7 +70,8 @@ struct engine {
     struct nx_images *images;
     struct nx_recorder *recorder; /* or NULL */
     struct nx_chunkmap *map;
-    bool resume; /* the device state is wanted */
+    bool resume;      /* the device state is wanted */
+    bool start_lacks; /* something, offline, and it was told */
 
     /* main's */
     struct nx_survey survey;
@@ -248,59 +248,55 @@ static void want_boot_set(struct engine *engine)
                     NULL);
 }
 
-/* Is the boot set what this start reads? */
-static bool starts_as_trained(const struct engine *engine)
+/* Offline, what is not in the cache does not come: the user should know before the guest complains, or stands still. */
+static bool may_lack(const struct engine *engine)
+{
+    return engine->config->offline && !engine->config->path;
+}
+
+/* Where a training run has seen what the start reads; true if something was told. */
+static bool tell_what_start_lacks(struct engine *engine)
 {
     const struct nx_manifest *m = engine->opened.head->manifest;
-    return m->boot_chunks && m->suspended == engine->resume;
-}
-
-/* Offline, what is not in the cache does not come: the user should know before the guest complains, or stands still. */
-static void tell_lack(struct engine *engine, const char *of, uint64_t all, const char *least,
-                      uint64_t lack)
-{
-    char all_text[32], lack_text[32];
-    if (lack > 0)
-        nx_report_text(&engine->report, NX_MSG_NOTICE,
-                       "%s: of the %s %s, %s%s are not in the cache, and --offline forbids to "
-                       "fetch them: run nxfetch pull first",
-                       engine->name, nx_human_bytes(all, all_text), of, least,
-                       nx_human_bytes(lack, lack_text));
-}
-
-static void tell_no_index(struct engine *engine)
-{
-    nx_report_text(&engine->report, NX_MSG_NOTICE,
-                   "%s: not even its whole index is in the cache, and --offline forbids to fetch "
-                   "it: run nxfetch pull first",
-                   engine->name);
-}
-
-static void tell_what_start_lacks(struct engine *engine)
-{
     const struct nx_stats *stats = &engine->report.stats;
-    if (!engine->config->offline || engine->config->path || !starts_as_trained(engine))
-        return;
+    char lacks[32], all[32];
+    if (!may_lack(engine) || !m->boot_chunks || m->suspended != engine->resume)
+        return false;
     if (nx_bootset_want(nx_images_tree(engine->images), UINT64_MAX, &engine->report, NULL) < 0)
-        tell_no_index(engine);
+        nx_report_text(&engine->report, NX_MSG_NOTICE,
+                       "%s: not even its whole index is in the cache, and --offline forbids to "
+                       "fetch it: run nxfetch pull first",
+                       engine->name);
+    else if (stats->boot_have < stats->boot_bytes)
+        nx_report_text(&engine->report, NX_MSG_NOTICE,
+                       "%s: of the %s that its start reads, %s are not in the cache, and --offline "
+                       "forbids to fetch them: run nxfetch pull first",
+                       engine->name, nx_human_bytes(stats->boot_bytes, all),
+                       nx_human_bytes(stats->boot_bytes - stats->boot_have, lacks));
     else
-        tell_lack(engine, "that its start reads", stats->boot_bytes, "",
-                  stats->boot_bytes - stats->boot_have);
+        return false;
+    return true;
 }
 
-/* Where nobody knows what the start reads: of all of it. */
+static bool is_over(void *opaque)
+{
+    struct engine *engine = opaque;
+    pthread_mutex_lock(&engine->lock);
+    bool over = engine->quit;
+    pthread_mutex_unlock(&engine->lock);
+    return over;
+}
+
 static void tell_what_lacks(struct engine *engine)
 {
-    uint64_t all = engine->opened.head->manifest->chunks.size;
-    if (!engine->config->offline || engine->config->path || starts_as_trained(engine))
-        return;
-    struct nx_lacking lacking =
-        nx_lacking_count(nx_images_tree(engine->images), engine->resume, nx_now_ms() + LACKING_MS);
-    if (lacking.unknown)
-        tell_no_index(engine);
-    else
-        tell_lack(engine, "that it has", all, lacking.incomplete ? "at least " : "",
-                  lacking.bytes < all ? lacking.bytes : all);
+    bool with_memory = engine->resume || engine->config->state_fd < 0; /* a mount shows it, too */
+    if (may_lack(engine) && !engine->start_lacks &&
+        nx_lacking_any(nx_images_tree(engine->images), with_memory, is_over, engine))
+        nx_report_text(
+            &engine->report, NX_MSG_NOTICE,
+            "%s: not all of it is in the cache, and --offline forbids to fetch the rest: "
+            "run nxfetch pull first",
+            engine->name);
 }
 
 static int check_room(struct engine *engine, struct nx_error *err)
@@ -354,6 +350,7 @@ static void work_in_background(struct engine *engine)
         return;
     if (engine->recorder)
         nx_recorder_start(engine->recorder);
+    tell_what_lacks(engine);
     if (nx_blobs_wait_below(engine->blobs, NX_COMPLETE_WINDOW, NULL) < 0) /* the boot set */
         return;
     for (unsigned i = 0; manifest->index.size <= SMALL_INDEX && i < manifest->n_images; i++)
@@ -377,11 +374,10 @@ static int serve(struct engine *engine, struct nx_error *err)
         nx_fuse_show(engine->fuse, engine->opened.head->manifest, engine->images);
     if (engine->transport)
         nx_transport_set_patient(engine->transport);
-    tell_what_start_lacks(engine);
+    engine->start_lacks = tell_what_start_lacks(engine);
     want_boot_set(engine);
     nx_report_send_stats(&engine->report);
     nx_report_send(&engine->report, NX_MSG_READY, NULL, 0);
-    tell_what_lacks(engine);
     work_in_background(engine);
     return 0;
 }

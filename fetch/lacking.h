@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* What a machine that must not use the network (--offline) will miss. */
+/* Whether a machine that must not use the network (--offline) will miss something. */
 #ifndef NX_FETCH_LACKING_H
 #define NX_FETCH_LACKING_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "fetch/tree.h"
 
-struct nx_lacking {
-    uint64_t
-        bytes; /* as stored, of chunks that are not here; each as often as it is used: it may be more than there is */
-    bool unknown;    /* pages of the index are not here either, so that nobody knows */
-    bool incomplete; /* the time was over: so many at least */
-};
-
-/* Look each chunk of disks and, with_memory, of memory up in the cache, some microseconds for each, until `due` (nx_now_ms()).
- * Nothing is fetched.  One thread.
+/* Is a page of the index not here, or a chunk of disks or, with_memory, of memory?  Nothing is fetched; where all is here, each chunk
+ * is looked up in the cache, some microseconds.  When over() is true, which is asked now and then, it ends with false.  One thread.
  */
-struct nx_lacking nx_lacking_count(const struct nx_tree *tree, bool with_memory, int64_t due);
+bool nx_lacking_any(const struct nx_tree *tree, bool with_memory, bool (*over)(void *opaque),
+                    void *opaque);
 
 #endif

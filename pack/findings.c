@@ -9,16 +9,20 @@
 #include "pack/author.h"
 #include "pack/suspended.h"
 
+static json_t *problem(int line, const char *message, const char *remedy)
+{
+    return json_pack("{s:i, s:o, s:o}", "line", line, "message", nx_json_text(message), "remedy",
+                     nx_json_text(remedy));
+}
+
 static void note_problem(struct nx_findings *f, int line, const char *message, const char *remedy)
 {
-    json_array_append_new(f->problems,
-                          json_pack("{s:i, s:o, s:o}", "line", line, "message",
-                                    nx_json_text(message), "remedy", nx_json_text(remedy)));
+    json_array_append_new(f->problems, problem(line, message, remedy));
 }
 
 void nx_findings_add(struct nx_findings *findings, const char *message)
 {
-    note_problem(findings, 0, message, "");
+    json_array_insert_new(findings->problems, 0, problem(0, message, ""));
 }
 
 /* A message of ours opens with "FILE:LINE: ", which goes into fields of its own. */

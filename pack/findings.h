@@ -21,13 +21,11 @@ struct nx_findings {
 int nx_findings_of(const char *path, const struct nx_buffer *xml, struct nx_findings *ret_findings,
                    struct nx_error *err);
 
-/* Look at the XML of a machine that runs: could it be suspended, packed, and resumed elsewhere?  Its images are in use, and
- * are not looked at.
- */
+/* Look at the XML of a machine that runs, and at its images: could it be suspended, packed, and resumed elsewhere? */
 int nx_findings_of_running(const char *name, const struct nx_buffer *xml,
                            struct nx_findings *ret_findings, struct nx_error *err);
 
-/* Add a problem of no line in particular. */
+/* Add a problem of no line in particular, before all others: they may come of it. */
 void nx_findings_add(struct nx_findings *findings, const char *message);
 
 void nx_findings_release(struct nx_findings *findings);

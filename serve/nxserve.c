@@ -99,7 +99,7 @@ static int check_options(const struct options *opt, int n_dirs, struct nx_error 
     return 0;
 }
 
-/* "nxserve config SERVER", argc words, and without options: there were n. */
+/* "nxserve config SERVER": argc words, and n_options, which must be none. */
 static int print_config(int argc, char **argv, int n_options)
 {
     struct nx_error err = NX_ERROR_INIT;

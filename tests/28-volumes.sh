@@ -318,6 +318,7 @@ attempt() {
     kill -"$1" $pid 2>/dev/null
     { wait $pid; } 2>/dev/null || status=$?
     exec 6<&-
+    [[ $status = 0 || $line = *"\"$2\""* ]] || die "nxpack does not come to $2: $(cat "$WORK/said")"
     return $status
 }
 # ended SIGNAL STAGE STATUS: at that stage, which is short: again, if it was over

@@ -42,6 +42,11 @@ Others:
       --web[=[ADDR:]PORT]  in a browser
       --kind=KIND       small, large or "huge"; unless given, small
       --place=WHERE     its place: here, a file, or unix:PATH for another
+Its looks (look and power, too):
+      --colour          with colours
+      --bright          brightly (not power)
+The power (power only):
+      --all             of all
 END
 for shell in bash zsh fish; do
     out=nxnext.$shell
@@ -80,7 +85,7 @@ values=('nxfetch --accel=' 'nxfetch --accel ' 'nxfetch --accel=t' 'nxfetch --dis
     'nxfetch --trust=' 'nxfetch --cache-dir=' 'nxfetch --cpus=' 'nxfetch -v --cpus 2 ' 'nxfetch --cache-size 2G info ' 'nxfetch mount a.nxpk ' 'nxfetch info a'
     'nxpack unpack --format=' 'nxpack create --arch ' 'nxpack create --cdrom=' 'nxpack -c ' 'nxpack -k ' 'nxpack --memory=' 'nxpack create --memory='
     'nxpack sign -k k.pem ' 'nxref --html=' 'nxserve --tls-cert=' 'nxserve conf'
-    'nxnext ' 'nxnext --' 'nxnext status --' 'nxnext power ' 'nxnext --kind=' 'nxnext --place=' 'nxnext --web ')
+    'nxnext ' 'nxnext --' 'nxnext status --' 'nxnext look --' 'nxnext power off --' 'nxnext power ' 'nxnext --kind=' 'nxnext --place=' 'nxnext --web ')
 printf '%s\n' "${lines[@]}" "${values[@]}" >"$work/lines"
 printf '%s\n' "${programs[@]}" >"$work/programs"
 export XDG_DATA_DIRS=$share:/usr/local/share:/usr/share XDG_CONFIG_HOME=$work/config XDG_DATA_HOME=$work/data XDG_CACHE_HOME=$work/cache HOME=$work
@@ -139,16 +144,22 @@ value_for() {
     *) echo /dev/null/x ;;
     esac
 }
-# Arguments with which the verb does no more than look at its options, and that there is nothing.
+# Arguments with which the verb does no more than look at its options, and find that there is nothing.
 arguments_for() {
     case $1 in
-    nxfetch/status | nxfetch/power* | nxfetch/cache* | 'nxfetch/trust list' | nxpack/list) ;;
+    nxfetch/cache* | 'nxfetch/trust list' | nxpack/list) ;;
+    nxfetch/status | nxfetch/power*) echo nobodys ;;
+    nxfetch/screenshot) echo /dev/null/x nobodys ;;
     nxpack/create) echo x ;;
     nxserve/config*) ;;
     nxpack/ | nxpack/unpack | nxref/ | nxfetch/mount) echo /dev/null/a.nxpk /dev/null/b ;;
     *) echo /dev/null/a.nxpk ;;
     esac
 }
+# Who has nothing: no machine, no libvirt, no desktop, no cache.
+mkdir -m 700 "$work/nobody"
+nobody=(env -u DISPLAY -u WAYLAND_DISPLAY -u XDG_DATA_HOME -u XDG_CONFIG_HOME -u XDG_CACHE_HOME HOME="$work/nobody" XDG_RUNTIME_DIR="$work/nobody"
+    TMPDIR="$work/nobody" LIBVIRT_AUTOSTART=0 LIBVIRT_DEFAULT_URI=test:///default)
 # Those of proxies and logins are one table in the programs: one stands for them.
 alone=$("$build/nxfetch" --help | sed -n '/^Proxies and logins/,/^$/p' | options_of | sed 's/=$//' | grep -vx -e --ipv4 -e --key | paste -sd'|')
 for program in "${programs[@]}"; do
@@ -160,7 +171,11 @@ for program in "${programs[@]}"; do
             name=${option%%[[=]*}
             case $option in *'[=') option=$name ;; *=) option+=$(value_for $name) ;; esac
             # shellcheck disable=SC2046,SC2086
-            said=$(HOME=$work/nobody XDG_RUNTIME_DIR=$work/nobody timeout 4 "$build/$program" $verb $option $(arguments_for $program/"$verb") 2>&1 </dev/null)
+            limit=60
+            [ "$verb $option" != 'status --web' ] || limit=3 # a page that waits for its machine
+            said=$("${nobody[@]}" timeout $limit "$build/$program" $verb $option $(arguments_for $program/"$verb") 2>&1 </dev/null)
+            status=$?
+            [ $status -lt 124 ] || [ $limit = 3 ] || echo "status $status of $program $verb $option" >>"$work/ended"
             case $said in *'means nothing here'* | *'unrecognized option'* | *'takes no options'*) ;; *) echo "$name" ;; esac
         done <"$work/options" | sort -u >"$work/taken"
         for shell in bash zsh fish; do
@@ -169,6 +184,7 @@ for program in "${programs[@]}"; do
         done
     done >"$work/wrong"
     is "what $program takes" '' "$(cat "$work/wrong")"
+    is "each has ended by itself" '' "$(cat "$work/ended" 2>/dev/null)"
 done
 
 # ---- values and files ----
@@ -207,8 +223,10 @@ for shell in bash zsh fish; do # locations are files beside the verbs
     is "$shell: nxfetch's locations" "$(words a.nxpk b.netx folder)" "$(offered $shell 'nxfetch -v --cpus 2 ' | grep -vxFf <(verbs_of nxfetch))"
 done
 each_offers 'nxnext ' status look power a.nxpk b.netx c.txt k.pem m.iso folder
-each_offers 'nxnext --' --ipv4 --web --kind --place
+each_offers 'nxnext --' --ipv4 --web --kind --place --colour --bright
 each_offers 'nxnext status --' --watch --ipv4 --web --kind --place
+each_offers 'nxnext look --' --ipv4 --web --kind --place --colour --bright
+each_offers 'nxnext power off --' --ipv4 --web --kind --place --colour --all
 each_offers 'nxnext power ' off reset
 each_offers 'nxnext --kind=' small large huge
 each_offers 'nxnext --place=' here unix: a.nxpk b.netx c.txt k.pem m.iso folder

@@ -48,12 +48,12 @@ nxfetch --offline mount --trust "$TRUST" "$url" "$WORK/home" && die "offline wit
 grep -q 'a.nxpk' "$WORK/err" || die "offline without a cache says: $(cat "$WORK/err")"
 
 # Offline with a part of it: said before somebody reads in vain; and not when all is here.
-says_lack() { grep -c ' are not in the cache, and --offline forbids' "$FETCH_LOG"; }
+says_lack() { grep -c ' in the cache, and --offline forbids' "$FETCH_LOG"; }
 mount_package "$url" --trust "$TRUST" --no-complete
 head -c 100000 "$IMAGE" | cmp -n 100000 - "$WORK/disk.raw" || die "the first bytes"
 halt
 mount_package "$url" --trust "$TRUST" --offline
-told 20 "$url: of the 2.9 MiB that it has, 2.[0-9] MiB are not in the cache, and --offline forbids to fetch them: run nxfetch pull first"
+told 20 "$url: not all of it is in the cache, and --offline forbids to fetch the rest: run nxfetch pull first"
 head -c 100000 "$IMAGE" | cmp -n 100000 - "$WORK/disk.raw" || die "the first bytes, offline"
 ! head -c 3000000 "$IMAGE" >/dev/null 2>&1 || die "all of it is read, offline"
 halt
@@ -71,6 +71,14 @@ nxfetch cache clear || die "cache clear"
 nxfetch info "$URL_BASE/t.nxpk" || die "info: $(cat "$WORK/err")"
 mount_package "$URL_BASE/t.nxpk" --trust "$TRUST" --offline
 told 20 "t.nxpk: of the 1.2 MiB that its start reads, 1.2 MiB are not in the cache, and --offline forbids to fetch them: run nxfetch pull first"
+same "what is told of the rest" "$(says_lack)" 1
+halt
+mount_package "$URL_BASE/t.nxpk" --trust "$TRUST" --no-complete
+head -c 1300000 "$IMAGE" | cmp -n 1300000 - "$WORK/disk.raw" || die "what its start reads"
+halt
+mount_package "$URL_BASE/t.nxpk" --trust "$TRUST" --offline
+told 20 "t.nxpk: not all of it is in the cache, and --offline forbids to fetch the rest: run nxfetch pull first"
+same "where the start is all here" "$(says_lack)" 1
 halt
 
 # A reference whose URL does not say that it is one.

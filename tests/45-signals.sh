@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Ctrl-C, SIGTERM, the terminal's end, and Ctrl-C twice, wherever nxfetch may stand: it ends within 5 s, with status 1 if the
+# Ctrl-C, SIGTERM, the terminal's end, and Ctrl-C twice, wherever nxfetch may stand: it ends within 5 s (15 on a busy machine), with status 1 if the
 # machine did not run yet, and leaves nothing: no process, mount, folder or file.
 . tests/lib/http.sh
 . tests/lib/relay.sh

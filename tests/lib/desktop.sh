@@ -97,7 +97,7 @@ shown() {
     return 1
 }
 shown_drawn() { shown "$1" && drawn "$WINDOW" "$2"; } # TITLE COLOURS: another of this title may just go
-no_window() { ! shown "$1"; }
+no_window() { local WINDOW; ! shown "$1"; }
 
 # appears TITLE [PICTURE [COLOURS]]: wait for it, and until it is drawn in so many colours
 appears() {
