@@ -408,6 +408,7 @@ static void fail(struct nx_cachewriter *writer, struct nx_error *err)
     nx_tell(&writer->teller, "%s: nothing more is kept in it", err->msg);
     pthread_mutex_lock(&writer->lock);
     writer->failed = true;
+    writer->flush = false;
     writer->err = *err;
     drop_all(writer, &writer->queue);
     writer->queued_bytes = 0;
@@ -451,11 +452,13 @@ static int flush(struct nx_cachewriter *writer, struct nx_error *err)
     if (r == 0)
         r = nx_cachedb_sync(writer->store->db, err);
     leave_segment(writer);
+    if (r < 0)
+        return -1; /* fail() tells who waits */
     pthread_mutex_lock(&writer->lock);
     writer->flush = false;
     pthread_cond_broadcast(&writer->progress);
     pthread_mutex_unlock(&writer->lock);
-    return r;
+    return 0;
 }
 
 static void *writer_thread(void *opaque)

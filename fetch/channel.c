@@ -19,19 +19,23 @@ struct frame_header {
     uint32_t len;
 };
 
-static int send_full(int fd, const void *data, size_t len, int flags, struct nx_error *err)
+/* In one go, if there is room: who is killed meanwhile should not leave a part of a message. */
+static int send_full(int fd, struct iovec *parts, size_t n_parts, struct nx_error *err)
 {
-    const char *at = data;
-    while (len > 0) {
-        ssize_t n = send(fd, at, len, MSG_NOSIGNAL | flags);
+    while (n_parts > 0) {
+        struct msghdr message = { .msg_iov = parts, .msg_iovlen = n_parts };
+        ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
             return nx_fail(err, NX_ERR_CANCELLED, "the other process has gone");
         if (n < 0)
             return nx_fail_errno(err, "channel");
-        at += n;
-        len -= (size_t)n;
+        size_t sent = (size_t)n;
+        for (; n_parts > 0 && sent >= parts->iov_len; parts++, n_parts--)
+            sent -= parts->iov_len;
+        if (n_parts > 0)
+            *parts = (struct iovec){ (uint8_t *)parts->iov_base + sent, parts->iov_len - sent };
     }
     return 0;
 }
@@ -42,9 +46,8 @@ int nx_channel_send(int fd, enum nx_message type, const void *payload, size_t le
     if (len > NX_CHANNEL_MAX)
         return nx_fail(err, NX_ERR_SYSTEM, "channel: a message of %zu bytes is too long", len);
     struct frame_header header = { type, (uint32_t)len };
-    if (send_full(fd, &header, sizeof(header), len ? MSG_MORE : 0, err) < 0)
-        return -1;
-    return send_full(fd, payload, len, 0, err);
+    struct iovec parts[] = { { &header, sizeof(header) }, { (void *)payload, len } };
+    return send_full(fd, parts, len ? 2 : 1, err);
 }
 
 /* Until something has come. */

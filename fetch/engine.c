@@ -238,7 +238,6 @@ static void want_boot_set(struct engine *engine)
     const struct nx_manifest *m = engine->opened.head->manifest;
     if (!wants_boot_set(engine))
         return;
-    nx_blobs_set_boot_end(engine->blobs, m->chunks.offset + m->boot_chunks);
     if (engine->resume) {
         nx_report_add(&engine->report, &engine->report.stats.boot_bytes, m->device_state.size);
         nx_report_add(&engine->report, &engine->report.stats.boot_have, m->device_state.size);
@@ -366,14 +365,17 @@ static void work_in_background(struct engine *engine)
 
 static int serve(struct engine *engine, struct nx_error *err)
 {
+    const struct nx_manifest *m = engine->opened.head->manifest;
     if (engine->config->no_fuse_fetch_all &&
         nx_export(engine->images, engine->resume, engine->config->export_dir, &engine->report,
                   err) < 0)
         return -1;
-    if (engine->fuse)
-        nx_fuse_show(engine->fuse, engine->opened.head->manifest, engine->images);
     if (engine->transport)
         nx_transport_set_patient(engine->transport);
+    if (wants_boot_set(engine))
+        nx_blobs_set_boot_end(engine->blobs, m->chunks.offset + m->boot_chunks);
+    if (engine->fuse)
+        nx_fuse_show(engine->fuse, m, engine->images);
     engine->start_lacks = tell_what_start_lacks(engine);
     want_boot_set(engine);
     nx_report_send_stats(&engine->report);

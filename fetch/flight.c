@@ -735,6 +735,10 @@ void nx_flights_free(struct nx_flights *flights)
     if (!flights)
         return;
     nx_flights_stop(flights);
+    for (struct batch *batch; (batch = TAILQ_FIRST(&flights->arrived));) {
+        TAILQ_REMOVE(&flights->arrived, batch, link); /* it was begun while they stopped */
+        process(flights, batch);
+    }
     nx_map_release(&flights->map);
     pthread_cond_destroy(&flights->landing);
     pthread_cond_destroy(&flights->emptying);

@@ -18,7 +18,7 @@ struct gather {
 };
 
 /* What was walked over and is not on its way is here; what lands until the next call is added by who keeps it (blobs.h).
- * Equal chunks are counted each time, until it is all that there is.
+ * Equal chunks are counted each time, so that it could be all too soon: that is for nx_pull() to tell.
  */
 static void show_progress(const struct gather *gather)
 {
@@ -26,7 +26,7 @@ static void show_progress(const struct gather *gather)
     uint64_t total = gather->options->tree->manifest->chunks.size;
     uint64_t missing = nx_blobs_under_way(gather->options->tree->blobs);
     uint64_t here = gather->bytes_seen > missing ? gather->bytes_seen - missing : 0;
-    nx_report_set(report, &report->stats.have_bytes, here < total ? here : total);
+    nx_report_set(report, &report->stats.have_bytes, here < total || !total ? here : total - 1);
 }
 
 /* Do not fetch faster than the cache's disk takes it: there must be room for what is on its way, or it is not kept. */

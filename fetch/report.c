@@ -71,13 +71,15 @@ static void send_stats_within(struct nx_report *report, int ms)
 {
     if (!launcher_takes_within(report, ms))
         return;
+    pthread_mutex_lock(&report->send_lock); /* or older ones could come after newer ones */
     pthread_mutex_lock(&report->lock);
     struct nx_stats stats = report->stats;
     bool changed = report->changed;
     report->changed = false;
     pthread_mutex_unlock(&report->lock);
     if (changed)
-        nx_report_send(report, NX_MSG_STATS, &stats, sizeof(stats));
+        nx_channel_send(report->fd, NX_MSG_STATS, &stats, sizeof(stats), NULL);
+    pthread_mutex_unlock(&report->send_lock);
 }
 
 void nx_report_send_stats(struct nx_report *report)
@@ -109,24 +111,28 @@ void nx_report_text(struct nx_report *report, enum nx_message type, const char *
     nx_report_send(report, type, text.msg, strlen(text.msg));
 }
 
-void nx_report_wait(struct nx_report *report, const char *reason)
+/* Under send_lock, or the end of one wait could be told after the beginning of the next. */
+static void count_waiting(struct nx_report *report, bool begins, enum nx_message type,
+                          const char *text)
 {
+    pthread_mutex_lock(&report->send_lock);
     pthread_mutex_lock(&report->lock);
-    bool first = report->stats.waiting++ == 0;
+    bool tell = begins ? report->stats.waiting++ == 0 : --report->stats.waiting == 0;
     report->changed = true;
     pthread_mutex_unlock(&report->lock);
-    if (first)
-        nx_report_text(report, NX_MSG_WAITING, "%s", reason);
+    if (tell && report->fd >= 0)
+        nx_channel_send(report->fd, type, text, strlen(text), NULL);
+    pthread_mutex_unlock(&report->send_lock);
+}
+
+void nx_report_wait(struct nx_report *report, const char *reason)
+{
+    count_waiting(report, true, NX_MSG_WAITING, reason);
 }
 
 void nx_report_go_on(struct nx_report *report)
 {
-    pthread_mutex_lock(&report->lock);
-    bool last = --report->stats.waiting == 0;
-    report->changed = true;
-    pthread_mutex_unlock(&report->lock);
-    if (last)
-        nx_report_send(report, NX_MSG_RESUMED, NULL, 0);
+    count_waiting(report, false, NX_MSG_RESUMED, "");
 }
 
 void nx_report_set_images(struct nx_report *report, unsigned n_images)

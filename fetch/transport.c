@@ -583,11 +583,12 @@ static void cancel_all(struct nx_transport *transport)
     TAILQ_CONCAT(&all, &transport->active, link);
     for (int p = 0; p < NX_PRIORITIES; p++)
         TAILQ_CONCAT(&all, &transport->queues[p], link);
-    pthread_mutex_unlock(&transport->lock);
     struct nx_transfer *transfer;
+    TAILQ_FOREACH(transfer, &all, link)
+    transfer->state = NX_TRANSFER_IDLE;
+    pthread_mutex_unlock(&transport->lock);
     while ((transfer = TAILQ_FIRST(&all))) {
         TAILQ_REMOVE(&all, transfer, link);
-        transfer->state = NX_TRANSFER_IDLE;
         if (transfer->easy) {
             curl_multi_remove_handle(transport->multi, transfer->easy);
             curl_easy_cleanup(transfer->easy);

@@ -34,10 +34,10 @@ void nx_metrics_begun(struct nx_metrics *metrics)
 void nx_metrics_ended(struct nx_metrics *metrics, unsigned status, unsigned ranges, uint64_t bytes,
                       bool cut)
 {
-    add(&metrics->requests[nx_status_index(status)], 1);
     add(&metrics->ranges, ranges);
     add(&metrics->bytes, bytes);
     add(&metrics->cut, cut);
+    add(&metrics->requests[nx_status_index(status)], 1); /* last: then it is not in progress */
 }
 
 void nx_metrics_connected(struct nx_metrics *metrics)

@@ -140,14 +140,17 @@ static void reopen_log(struct nx_server *server)
         nx_log(NX_LOG_WARNING, "%s: the old file stays in use", err.msg);
 }
 
-static int write_port_file(const char *path, const struct nx_server *server, struct nx_error *err)
+/* Not yet to be seen: whoever waits for the file may look at what was told before. */
+static int write_port_file(const char *path, const struct nx_server *server,
+                           struct nx_newfile *file, struct nx_error *err)
 {
     char text[32];
     int len = snprintf(text, sizeof text, "%u\n", nx_server_port(server));
     if (nx_server_metrics_port(server))
         len +=
             snprintf(text + len, sizeof text - (size_t)len, "%u\n", nx_server_metrics_port(server));
-    if (nx_write_file(path, 0644, text, (size_t)len, err) < 0)
+    if (nx_newfile_open(file, path, 0644, err) < 0 ||
+        nx_write_full(file->fd, text, (size_t)len, path, err) < 0)
         return nx_fail_while(err, "--port-file");
     return 0;
 }
@@ -158,14 +161,17 @@ static int write_port_file(const char *path, const struct nx_server *server, str
 static int serve(const struct options *opt, const sigset_t *unblocked, struct nx_error *err)
 {
     NX_AUTO_SERVER struct nx_server *server = NULL;
+    NX_AUTO_NEWFILE struct nx_newfile port_file = NX_NEWFILE_INIT;
     if (nx_server_start(&opt->server, &server, err) < 0)
         return -1;
-    if (opt->port_file && write_port_file(opt->port_file, server, err) < 0)
+    if (opt->port_file && write_port_file(opt->port_file, server, &port_file, err) < 0)
         return -1;
     nx_log(NX_LOG_NOTICE, "serving %s at %s (Ctrl-C ends it)", opt->server.dir,
            nx_server_url(server));
     if (nx_server_metrics_url(server))
         nx_log(NX_LOG_NOTICE, "figures at %s", nx_server_metrics_url(server));
+    if (opt->port_file && nx_newfile_commit(&port_file, err) < 0)
+        return nx_fail_while(err, "--port-file");
     while (!nx_interrupted()) {
         sigsuspend(unblocked);
         if (log_was_moved)
