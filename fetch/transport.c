@@ -24,6 +24,8 @@
 #define NARROW           (256 << 10) /* bytes/s: each transfer may have to wait long for all others */
 #define SLOW_SPEED       256         /* bytes/s: what is slower than that is silence, at first */
 #define READAHEAD_TRIES  1
+#define RENEWALS_MAX     10   /* tokens that are tried: a server may hear of a new one late */
+#define RENEWAL_MS       1000 /* between them, after the first */
 #define CURL_BUFFER_SIZE (128L << 10)
 #define RATE_BUFFER_SIZE (16L << 10) /* with a limit, which is kept in steps of this */
 #define REFUSED_MS \
@@ -68,6 +70,7 @@ struct nx_transport {
     bool patient;                               /* under lock */
     bool stopping;                              /* under lock */
     bool token_asked;                           /* under lock: the launcher makes a new one */
+    bool token_good;                            /* a token was taken; network thread */
 };
 
 static struct remote *remote_of(const struct nx_transport *transport,
@@ -457,7 +460,7 @@ static bool etag_has_changed(struct nx_transport *transport, struct nx_transfer 
 /* ---- the token ------------------------------------------------------------- */
 
 /* A token has expired while we had it: put the transfer back until there is another one, which the launcher is asked for.
- * False: a new one was refused, too, so it is about something else.
+ * False: new ones were refused, too, so it is about something else; if none was ever taken, one is enough.
  */
 static bool wait_for_token(struct nx_transport *transport, struct nx_transfer *transfer)
 {
@@ -465,8 +468,9 @@ static bool wait_for_token(struct nx_transport *transport, struct nx_transfer *t
     struct nx_login *login = transport->options->login;
     if (http->status != 401 || !http->used.token)
         return false;
-    bool refused = transfer->renewed;
-    transfer->renewed = !refused;
+    bool refused = transfer->renewals >= (transport->token_good ? RENEWALS_MAX : 1);
+    int64_t pause = transfer->renewals > 0 ? RENEWAL_MS : 0;
+    transfer->renewals = refused ? 0 : transfer->renewals + 1;
     pthread_mutex_lock(&transport->lock);
     bool current = nx_login_is_current(login, &http->used);
     bool asks = current && !transport->token_asked;
@@ -478,7 +482,7 @@ static bool wait_for_token(struct nx_transport *transport, struct nx_transfer *t
         return false;
     transfer->wants_token = true; /* until there is one: take_next() */
     deactivate(transport, transfer);
-    queue_again(transport, transfer, 0);
+    queue_again(transport, transfer, pause);
     return true;
 }
 
@@ -527,7 +531,8 @@ static void completed(struct nx_transport *transport, CURL *easy, CURLcode code)
     else
         explain(transport, transfer, &err);
     if (r == 0) {
-        transfer->renewed = false;
+        transfer->renewals = 0;
+        transport->token_good = transport->token_good || transfer->http.used.token;
         learn_from(transport, transfer);
         deactivate(transport, transfer);
         if (has_all(transfer))
@@ -585,7 +590,9 @@ static void cancel_all(struct nx_transport *transport)
         TAILQ_CONCAT(&all, &transport->queues[p], link);
     struct nx_transfer *transfer;
     TAILQ_FOREACH(transfer, &all, link)
-    transfer->state = NX_TRANSFER_IDLE;
+    {
+        transfer->state = NX_TRANSFER_IDLE;
+    }
     pthread_mutex_unlock(&transport->lock);
     while ((transfer = TAILQ_FIRST(&all))) {
         TAILQ_REMOVE(&all, transfer, link);
@@ -663,7 +670,8 @@ static void *run(void *opaque)
 void nx_transport_submit(struct nx_transport *transport, struct nx_transfer *transfer)
 {
     transfer->failures = transfer->refusals = 0;
-    transfer->waits = transfer->wants_token = transfer->renewed = false;
+    transfer->waits = transfer->wants_token = false;
+    transfer->renewals = 0;
     pthread_mutex_lock(&transport->lock);
     bool stopping = transport->stopping;
     transfer->file = place_of(transport, transfer).file;

@@ -76,7 +76,7 @@ struct nx_transfer {
     bool throttled;        /* the rate's limit lets no more in; network thread */
     uint64_t counted;      /* bytes of this try that the rate's limit knows of; network thread */
     bool wants_token;      /* than http.used has; network thread */
-    bool renewed;          /* it has waited for one, and was refused again; network thread */
+    unsigned renewals;     /* tokens that it has waited for, and was refused with; network thread */
     unsigned first_mirror; /* which has answered first: over volumes there may be several */
     unsigned failures;     /* that may pass */
     unsigned refusals;     /* mirrors that have refused in a row */
