@@ -25,7 +25,7 @@
 #define SLOW_SPEED       256         /* bytes/s: what is slower than that is silence, at first */
 #define READAHEAD_TRIES  1
 #define RENEWALS_MAX     10   /* tokens that are tried: a server may hear of a new one late */
-#define RENEWAL_MS       1000 /* between them, after the first */
+#define RENEWAL_MS       1000 /* between them, at least: the launcher may take longer (bearer.h) */
 #define CURL_BUFFER_SIZE (128L << 10)
 #define RATE_BUFFER_SIZE (16L << 10) /* with a limit, which is kept in steps of this */
 #define REFUSED_MS \
