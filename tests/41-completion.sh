@@ -170,9 +170,9 @@ for program in "${programs[@]}"; do
         while read -r option; do
             name=${option%%[[=]*}
             case $option in *'[=') option=$name ;; *=) option+=$(value_for $name) ;; esac
-            # shellcheck disable=SC2046,SC2086
             limit=60
             [ "$verb $option" != 'status --web' ] || limit=3 # a page that waits for its machine
+            # shellcheck disable=SC2046,SC2086
             said=$("${nobody[@]}" timeout $limit "$build/$program" $verb $option $(arguments_for $program/"$verb") 2>&1 </dev/null)
             status=$?
             [ $status -lt 124 ] || [ $limit = 3 ] || echo "status $status of $program $verb $option" >>"$work/ended"
