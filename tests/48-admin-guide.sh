@@ -43,10 +43,10 @@ if [ "${3:-}" != rooted ]; then
     mkdir "$work/over/"{root,root-work,tree,tree-work,in}
     cp "$work"/{debian.nxpk,museum.nxpk*,far.key,far.pem} "$work/over/in/"
     mount -t overlay -o "lowerdir=/,upperdir=$work/over/root,workdir=$work/over/root-work" over "$merged" &&
-        mkdir -p "$merged$PWD" &&
-        mount -t overlay -o "lowerdir=$PWD,upperdir=$work/over/tree,workdir=$work/over/tree-work" over "$merged$PWD" &&
         mount -t proc proc "$merged/proc" && mount --rbind /dev "$merged/dev" &&
-        mount -t tmpfs tmp "$merged/tmp" && mount -t tmpfs -o mode=755 run "$merged/run" || exit 1
+        mount -t tmpfs tmp "$merged/tmp" && mount -t tmpfs -o mode=755 run "$merged/run" &&
+        mkdir -p "$merged$PWD" && # after /tmp, for the tree may stand there
+        mount -t overlay -o "lowerdir=$PWD,upperdir=$work/over/tree,workdir=$work/over/tree-work" over "$merged$PWD" || exit 1
     mkdir "$merged/tmp/in" && mount --bind "$work/over/in" "$merged/tmp/in" && chmod 1777 "$merged/tmp" || exit 1
     exec chroot "$merged" bash "$PWD/tests/48-admin-guide.sh" inside /tmp/in rooted
 fi
