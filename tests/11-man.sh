@@ -81,7 +81,7 @@ done
 cat "$work"/*.options | sort -u >"$work/all"
 
 # Options of other programs, in lines that name these.
-others='caddy:adapter caddy:config curl:compressed fio:bs fio:direct fio:iodepth fio:number_ios fio:rw lintian:pedantic logrotate:debug systemctl:now virsh:config virsh:eject'
+others='caddy:adapter caddy:config curl:compressed fio:bs fio:direct fio:iodepth fio:number_ios fio:rw fio:size lintian:pedantic logrotate:debug systemctl:now virsh:config virsh:eject'
 for other in $others; do echo "/(^|[^-a-z])${other%:*} /s/--${other#*:}([^-a-z_]|\$)/\\1/g"; done >"$work/others.sed"
 ours() { plain "$1" | sed -E -f "$work/others.sed"; }
 is 'options of other programs' 'run lintian now, not -- nxfetch --debug' "$(echo 'run lintian --pedantic now, not -- nxfetch --debug' | sed -E -f "$work/others.sed" | tr -s ' ')"
