@@ -466,13 +466,11 @@ static void note_started(struct nx_report *report)
 
 static void take_token(struct engine *engine, struct nx_buffer *payload)
 {
-    struct nx_login *login = engine->config->http.login;
     struct nx_error err = NX_ERROR_INIT;
-    if (login && nx_login_set_token(login, payload->data, payload->len, &err) < 0)
+    if (engine->transport &&
+        nx_transport_set_token(engine->transport, payload->data, payload->len, &err) < 0)
         nx_report_text(&engine->report, NX_MSG_NOTICE, "%s", err.msg);
     explicit_bzero(payload->data, payload->len);
-    if (engine->transport)
-        nx_transport_go_on_with_token(engine->transport);
 }
 
 /* False: the engine is to end. */

@@ -486,12 +486,16 @@ static bool wait_for_token(struct nx_transport *transport, struct nx_transfer *t
     return true;
 }
 
-void nx_transport_go_on_with_token(struct nx_transport *transport)
+int nx_transport_set_token(struct nx_transport *transport, const void *token, size_t len,
+                           struct nx_error *err)
 {
+    /* At once for wait_for_token(): who is refused with this one is to ask for the next. */
     pthread_mutex_lock(&transport->lock);
+    int r = nx_login_set_token(transport->options->login, token, len, err);
     transport->token_asked = false;
     pthread_mutex_unlock(&transport->lock);
     curl_multi_wakeup(transport->multi);
+    return r;
 }
 
 /* The next of the files that an inactive transfer reaches over: what has come so far stays before it. */

@@ -109,8 +109,11 @@ int nx_transfer_take(struct nx_transfer *transfer, size_t n, struct nx_buffer *r
 void nx_transport_promote(struct nx_transport *transport, struct nx_transfer *transfer,
                           enum nx_priority priority);
 
-/* The login has another token: what has waited for one is asked for again. */
-void nx_transport_go_on_with_token(struct nx_transport *transport);
+/* The answer to NX_MSG_TOKEN_WANTED: options->login, which there is then, has this token (of len bytes, copied), and what has
+ * waited for one is asked for again.  Errors of nx_login_set_token(): it keeps the one that it had.  Any thread.
+ */
+int nx_transport_set_token(struct nx_transport *transport, const void *token, size_t len,
+                           struct nx_error *err);
 
 /* From now on what somebody waits for never fails. */
 void nx_transport_set_patient(struct nx_transport *transport);
