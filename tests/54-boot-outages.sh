@@ -14,20 +14,6 @@ start_relay -r 4000000 -d 2 || die "the relay does not start"
 package "$GUEST_NAME" || die "packing"
 publish "$PACKAGE"
 
-# outage SECONDS HOW: HOW is stop or cut.  The user hears of a long one, which lasts from then on: a busy machine may have
-# nothing to read for a while.
-waits_told() { grep -c 'waiting for the network' "$FETCH_LOG"; }
-told_again() { [ "$(waits_told)" -gt "$1" ]; }
-outage() {
-    local before
-    before=$(waits_told)
-    "relay_$2"
-    [ "$1" -le 6 ] || wait_for 60 "$FETCH_PID" told_again "$before" || die "the user was not told: $(cat "$FETCH_LOG")"
-    sleep "$1"
-    kill -0 "$FETCH_PID" || die "nxfetch has ended: $(tail -n 1 "$FETCH_LOG")"
-    relay_go
-}
-
 chunks() { jq '[.images[]?.chunks_fetched] | add // 0' "$STATS" 2>/dev/null || echo 0; }
 has_chunks() { [ "$(chunks)" -ge "$1" ]; }
 more_chunks() { wait_for 60 "$FETCH_PID" has_chunks $(($(chunks) + $1)) || die "it reads nothing more"; }

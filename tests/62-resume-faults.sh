@@ -14,18 +14,6 @@ start_relay -r 2000000 -d 2 || die "the relay does not start"
 package tiny-saved || die "packing"
 publish "$PACKAGE"
 
-# The line is dead for so long, and the user hears of it.
-outage() {
-    local told
-    told=$(grep -c 'waiting for the network' "$FETCH_LOG")
-    relay_stop
-    told_again() { [ "$(grep -c 'waiting for the network' "$FETCH_LOG")" -gt "$told" ]; }
-    wait_for 60 "$FETCH_PID" told_again || die "the user was not told: $(cat "$FETCH_LOG")"
-    sleep "$OUTAGE"
-    kill -0 "$FETCH_PID" || die "nxfetch has ended: $(tail -n 1 "$FETCH_LOG")"
-    relay_go
-}
-
 # ---- in the middle of the resume ----
 
 new_cache
@@ -34,7 +22,7 @@ until grep -q '"requests": [2-9]' "$STATS" 2>/dev/null; do
     kill -0 "$FETCH_PID" || die "nxfetch has ended"
     sleep 0.01
 done
-outage
+outage "$OUTAGE" stop
 talk 60 'poke:nxpk# ' >/dev/null
 fresh_stats
 same "resumed" "$(stat_of .resumed)" true
@@ -45,7 +33,7 @@ count=$(talk 30 'run:tail -n 1 /tmp/nxpk/count')
 talk 200 'run:sha256sum /tmp/nxpk/random' >"$WORK/said" &
 talking=$!
 sleep 0.2
-outage
+outage "$OUTAGE" stop
 wait $talking || die "the guest did not go on"
 cmp "$WORK/said" "$GUEST/notes/random" || die "its memory: $(cat "$WORK/said")"
 grep -q 'the network answers again' "$FETCH_LOG" || die "the user was not told that it goes on: $(cat "$FETCH_LOG")"
@@ -56,7 +44,7 @@ grep -q 'the network answers again' "$FETCH_LOG" || die "the user was not told t
 talk 300 'run:check-data' >"$WORK/said" &
 talking=$!
 sleep 0.3
-outage
+outage "$OUTAGE" stop
 wait $talking || die "the guest did not go on"
 grep -q 'check-data OK' "$WORK/said" || die "its disk: $(cat "$WORK/said")"
 talk 30 'run:! dmesg | grep -iE "i/o error|ext4-fs error|bus error|lockup|blocked for more|stall"' >"$WORK/said" ||
