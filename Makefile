@@ -126,24 +126,30 @@ $(UNITS): $(B)/%.service: serve/%.service.in
 deps:
 	@sh tests/deps.sh
 
+# One compiler for each processor, unless make was told how many.
+JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 demo:
 	@$(MAKE) --no-print-directory deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(JOBS) all
 	@BUILD=$(B) sh tests/demo.sh
 
 check:
 	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory $(JOBS) tested
 	@$(MAKE) --no-print-directory check-run TESTS='$(CHECK_TESTS)'
 
 check-all:
 	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory $(JOBS) tested
 	@$(MAKE) --no-print-directory check-run TESTS='$(CHECK_TESTS) $(SLOW_TESTS)'
 
 check-minutes:
 	@$(MAKE) --no-print-directory check-run TESTS='$(MINUTES_TESTS)'
 
-.PHONY: check-run
-check-run: all $(TEST_PROGRAMS:%=$(B)/%) $(TEST_PRELOADS)
+.PHONY: tested check-run
+tested: all $(TEST_PROGRAMS:%=$(B)/%) $(TEST_PRELOADS)
+check-run: tested
 	@BUILD=$(B) T='$(T)' bash tests/run.sh $(TESTS)
 
 check-unit: $(TEST_PROGRAMS:%=$(B)/%)
@@ -187,11 +193,10 @@ fuzz-corpus:
 .PHONY: fuzz-programs
 fuzz-programs: $(FUZZ_PROGRAMS:%=$(B)/%)
 
+BENCHED := all $(patsubst %,$(B)/%,$(filter tools/%,$(TEST_PROGRAMS)))
 bench:
 	@$(MAKE) --no-print-directory deps
-	@$(MAKE) --no-print-directory bench-run
-.PHONY: bench-run
-bench-run: all $(patsubst %,$(B)/%,$(filter tools/%,$(TEST_PROGRAMS)))
+	@$(MAKE) --no-print-directory $(JOBS) $(BENCHED)
 	@BUILD=$(B) QUICK=$(QUICK) bash tests/bench/run.sh $(T)
 
 # What a desktop opens links, packages and references with, and shows of us; its own caches of that are made anew if it has any.
