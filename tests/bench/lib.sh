@@ -66,6 +66,19 @@ trained_package() {
     echo "$trained"
 }
 
+# compressed_save NAME xz|zstd: of that guest, as small as it can be made: its path.
+compressed_save() {
+    local save=$PWD/build/guests/$1/$1.save made
+    made=$save.$2
+    if [ ! -s "$made" ] || [ "$made" -ot "$save" ]; then
+        case $2 in
+        xz) xz -T 2 -c "$save" ;;
+        zstd) zstd -q -T2 -19 -c "$save" ;;
+        esac >"$made.new" && mv "$made.new" "$made" || return
+    fi
+    echo "$made"
+}
+
 # local_machine BACKING FORMAT: QEMU with the command line that nxfetch would run for $PACKAGE, on an overlay over a disk that
 # is here: as boot of tests/lib/qemu.sh, which is sourced.  local_machine_off ends it.
 local_machine() {

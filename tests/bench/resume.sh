@@ -56,11 +56,7 @@ for name in "${names[@]}"; do
     row '  requests' "$requests" '' ''
     [ $name = debian-saved ] || continue
     for kind in "${kinds[@]}"; do
-        made=build/guests/$name/$name.save.$kind
-        case $kind in
-        xz) [ -s "$made" ] || xz -T 2 -c "$GUEST/$name.save" >"$made" ;;
-        zstd) [ -s "$made" ] || zstd -q -T2 -19 -c "$GUEST/$name.save" >"$made" ;;
-        esac
+        made=$(compressed_save $name $kind) || exit
         publish "$made"
         pairs slow download || exit
         row "  downloading its save, $kind: seconds" "$MEDIAN_A" "$MEDIAN_B" "$RATIO"
