@@ -105,7 +105,7 @@ static const struct entry {
     { "cache-dir", required_argument, OPT_CACHE_DIR, NETWORK | CACHE },
     { "cache-size", required_argument, OPT_CACHE_SIZE, NETWORK | CACHE },
     { "no-cache", no_argument, OPT_NO_CACHE, IMAGES | ON(INFO) },
-    { "json", no_argument, OPT_JSON, ON(INFO) | ON(PULL) | ON(STATUS) | TRUST | CACHE },
+    { "json", no_argument, OPT_JSON, ANY },
     { "watch", no_argument, OPT_WATCH, ON(STATUS) },
     { "ready-fd", required_argument, OPT_READY_FD, ON(MOUNT) },
     { "progress-fd", required_argument, OPT_PROGRESS_FD, ANY },
@@ -498,8 +498,10 @@ static int check_fitting(const struct nx_options *options, uint64_t seen, struct
                        "--no-password and --vnc-password-file exclude each other");
     if (options->no_browser && !options->in_browser)
         return nx_fail(err, NX_ERR_USAGE, "--no-browser needs --web");
-    if (options->in_browser && (options->watch || options->json))
+    if (options->verb == NX_VERB_STATUS && options->in_browser && (options->watch || options->json))
         return nx_fail(err, NX_ERR_USAGE, "--web excludes --watch and --json");
+    if (options->json && options->serial.kind == NX_SERIAL_STDIO)
+        return nx_fail(err, NX_ERR_USAGE, "--json and --serial=stdio exclude each other");
     if (options->until_settled && !options->record_file)
         return nx_fail(err, NX_ERR_USAGE, "--until=settled needs --record");
     if (options->screenshot_file && !options->until_settled && !options->until_seconds)

@@ -124,7 +124,7 @@ static void add_map(json_t *all, const struct nx_manifest *manifest,
 static const char *state_of(const struct nx_session *session)
 {
     bool is_early = strcmp(session->state, "connecting") == 0;
-    if (session->waits)
+    if (session->waits && strcmp(session->state, "ended") != 0)
         return "waiting";
     if (is_early && session->head)
         return session->use == NX_USE_PULL ? "fetching" : "starting";

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/json.h"
 #include "common/log.h"
 #include "fetch/peers.h"
 #include "fetch/verbs.h"
@@ -13,6 +14,7 @@
 #define ASK_MS  5000  /* for an answer */
 #define SHOT_MS 40000 /* for a picture, which may wait for the network */
 
+/* *ret_pid: of whom it was asked. */
 static int ask(const struct nx_options *options, json_t *request, int timeout_ms, pid_t *ret_pid,
                struct nx_error *err)
 {
@@ -50,6 +52,9 @@ int nx_verb_screenshot(const struct nx_options *options, struct nx_error *err)
         ask(options, json_pack("{s:s, s:s}", "ask", "screenshot", "file", path), SHOT_MS, &pid,
             err) < 0)
         return -1;
+    if (options->json)
+        return nx_json_print(json_pack("{s:i, s:o}", "pid", (int)pid, "file", nx_json_text(path)),
+                             err);
     nx_log(NX_LOG_NOTICE, "%s: a picture of the machine's screen", options->shot_file);
     return 0;
 }
@@ -60,6 +65,9 @@ int nx_verb_power(const struct nx_options *options, struct nx_error *err)
     if (ask(options, json_pack("{s:s, s:s}", "ask", "power", "how", options->power), ASK_MS, &pid,
             err) < 0)
         return -1;
+    if (options->json)
+        return nx_json_print(json_pack("{s:i, s:s}", "pid", (int)pid, "power", options->power),
+                             err);
     if (strcmp(options->power, "off") == 0)
         nx_log(NX_LOG_NOTICE,
                "its power button was pressed; if its system does not hear: nxfetch power stop");

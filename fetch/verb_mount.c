@@ -1,24 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 /* `nxfetch mount`: the images as files, for any tool, until Ctrl-C or umount. */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "common/io.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/progress.h"
 #include "fetch/mounted.h"
 #include "fetch/session.h"
 #include "fetch/verbs.h"
 
-/* The line that scripts wait for. */
-static int announce(const struct nx_session *session, int fd, struct nx_error *err)
+static json_t *images_json(const struct nx_session *session)
+{
+    const struct nx_manifest *manifest = session->head->manifest;
+    json_t *images = json_array();
+    for (unsigned i = 0; i < manifest->n_images; i++) {
+        const struct nx_image *image = &manifest->images[i];
+        char file[PATH_MAX];
+        snprintf(file, sizeof file, "%s/%s", session->images_dir, image->name);
+        json_array_append_new(images,
+                              json_pack("{s:s, s:o, s:o}", "name", image->name, "file",
+                                        nx_json_text(file), "size", nx_json_number(image->size)));
+    }
+    return images;
+}
+
+/* What scripts wait for: the line, or JSON. */
+static int announce(const struct nx_session *session, struct nx_error *err)
 {
     char line[8192];
+    int fd = session->options->ready_fd;
+    if (session->options->json &&
+        nx_json_print(json_pack("{s:i, s:o, s:o}", "pid", (int)getpid(), "mounted",
+                                nx_json_text(session->images_dir), "images", images_json(session)),
+                      err) < 0)
+        return -1;
+    if (fd < 0 && session->options->json)
+        return 0;
     int len = snprintf(line, sizeof line, "mounted %s\n", session->images_dir);
     if (len >= (int)sizeof line)
         len = (int)sizeof line - 1;
-    if (nx_write_full(fd, line, (size_t)len, "--ready-fd", err) < 0)
+    if (nx_write_full(fd >= 0 ? fd : STDOUT_FILENO, line, (size_t)len, "--ready-fd", err) < 0)
         return -1;
     for (unsigned i = 0; i < session->head->manifest->n_images; i++) {
         char size[32];
@@ -56,7 +81,7 @@ int nx_verb_mount(const struct nx_options *options, struct nx_error *err)
         return -1;
     nx_progress_end();
     nx_session_set_state(&session, "running");
-    if (announce(&session, options->ready_fd >= 0 ? options->ready_fd : STDOUT_FILENO, err) < 0)
+    if (announce(&session, err) < 0)
         return -1;
     if (nx_session_tell(&session, NX_MSG_STARTED, err) < 0)
         return -1;

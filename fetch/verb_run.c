@@ -25,6 +25,7 @@
 
 #include "common/clock.h"
 #include "common/io.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/progress.h"
 #include "fetch/accel.h"
@@ -39,6 +40,7 @@
 #include "fetch/screen.h"
 #include "fetch/session.h"
 #include "fetch/settle.h"
+#include "fetch/status.h"
 #include "fetch/verbs.h"
 #include "fetch/vm.h"
 #include "fetch/vm_confine.h"
@@ -686,6 +688,13 @@ static int save_record(const struct run *run, struct nx_error *err)
     return 0;
 }
 
+/* With --json: what nxfetch status --json would say of it now. */
+static int tell(struct nx_session *session, struct nx_error *err)
+{
+    nx_session_set_state(session, "ended");
+    return nx_json_print(nx_status_json(session, NULL, false), err);
+}
+
 static void finish(struct run *run)
 {
     struct stat st;
@@ -731,6 +740,8 @@ int nx_verb_run(const struct nx_options *options, struct nx_error *err)
         nx_session_stop_engine(&run.session);
         ret = save_record(&run, err);
     }
+    if (ret == 0 && options->json)
+        ret = tell(&run.session, err);
     if (ret < 0 && !ran &&
         nx_session_interrupted(&run.session)) /* it also reaches the programs that we run */
         nx_fail(err, NX_ERR_CANCELLED, "interrupted");

@@ -65,6 +65,7 @@ static const struct option long_options[] = {
     { "screenshot", no_argument, NULL, OPT_SCREENSHOT },
     { "volume-size", required_argument, NULL, OPT_VOLUME_SIZE },
     { "threads", required_argument, NULL, OPT_THREADS },
+    NX_CLI_JSON,
     NX_CLI_LONG,
 };
 
@@ -226,7 +227,7 @@ static int pack_main(int argc, char **argv)
     if (nx_cli_count(argc, 2, 2,
                      args.uri || args.suspend ? "NAME and PACKAGE" : "DOMAIN.XML and PACKAGE",
                      &err) < 0 ||
-        pack(&args, argv + optind, &err) < 0)
+        pack(&args, argv + optind, &err) < 0 || nx_tell_package(argv[optind + 1], &err) < 0)
         return nx_cli_fail(&err);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/progress.h"
 #include "formats/machine.h"
@@ -33,6 +34,7 @@ static const struct option long_options[] = {
     { "machine", required_argument, NULL, OPT_MACHINE },
     { "uefi", no_argument, NULL, OPT_UEFI },
     { "dir", required_argument, NULL, OPT_DIR },
+    NX_CLI_JSON,
     NX_CLI_LONG,
 };
 
@@ -119,6 +121,11 @@ static int create(struct arguments *args, struct nx_error *err)
                        args->want.memory ? "--disk" : "--memory");
     if (nx_newdomain_create(args->uri, &args->want, &disk, err) < 0)
         return -1;
+    if (nx_json_wanted())
+        return nx_json_print(json_pack("{s:o, s:o, s:o}", "domain", nx_json_text(args->want.name),
+                                       "disk", nx_json_text(disk), "size",
+                                       nx_json_number(args->want.disk)),
+                             err);
     nx_log(NX_LOG_NOTICE,
            "%s: defined, with an empty disk of %s, %s: start it by virt-manager or virsh",
            args->want.name, nx_human_bytes(args->want.disk, size), disk);

@@ -15,12 +15,8 @@
 #include "pack/cli.h"
 #include "pack/remote.h"
 
-enum {
-    OPT_JSON = 256,
-};
-
 static const struct option long_options[] = {
-    { "json", no_argument, NULL, OPT_JSON },
+    NX_CLI_JSON,
     NX_CLI_LONG,
 };
 #define N_OPTIONS (sizeof long_options / sizeof *long_options)
@@ -177,11 +173,12 @@ static json_t *info_json(const struct info *info)
         "images", images_json(m));
 }
 
-static int show(const char *location, struct nx_web_options *web, bool json, struct nx_error *err)
+/* web may be NULL for what is here. */
+static int show(const char *location, struct nx_web_options *web, struct nx_error *err)
 {
     struct info info = { 0 };
     int ret = read_info(location, web, &info, err);
-    if (ret == 0 && json)
+    if (ret == 0 && nx_json_wanted())
         ret = nx_json_print(info_json(&info), err);
     else if (ret == 0)
         print_text(&info);
@@ -190,23 +187,23 @@ static int show(const char *location, struct nx_web_options *web, bool json, str
     return ret < 0 ? -1 : nx_flush_stdout(err);
 }
 
+int nx_tell_package(const char *path, struct nx_error *err)
+{
+    return nx_json_wanted() ? show(path, NULL, err) : 0;
+}
+
 int nx_verb_info(int argc, char **argv)
 {
     struct nx_error err = NX_ERROR_INIT;
     NX_AUTO_WEB struct nx_web_options web;
-    bool json = false;
     int status;
     nx_web_init(&web);
     for (int c; (c = nx_cli_web_option(argc, argv, NX_WEB_SHORT NX_CLI_SHORT, long_options,
                                        N_OPTIONS, &web, &status)) != -1;) {
-        if (c == OPT_JSON) {
-            json = true;
-            nx_json_want();
-        } else if (c == 0 || nx_cli_option(c, &status))
+        if (c == 0 || nx_cli_option(c, &status))
             return status;
     }
-    if (nx_cli_count(argc, 1, 1, "PACKAGE or URL", &err) < 0 ||
-        show(argv[optind], &web, json, &err) < 0)
+    if (nx_cli_count(argc, 1, 1, "PACKAGE or URL", &err) < 0 || show(argv[optind], &web, &err) < 0)
         return nx_cli_fail(&err);
     return 0;
 }

@@ -23,6 +23,7 @@ static const struct option long_options[] = {
     { "seconds", required_argument, NULL, OPT_SECONDS },
     { "screenshot", no_argument, NULL, OPT_SCREENSHOT },
     { "unsigned", no_argument, NULL, OPT_UNSIGNED },
+    NX_CLI_JSON,
     NX_CLI_LONG,
 };
 
@@ -129,7 +130,8 @@ int nx_verb_train(int argc, char **argv)
                 "--from and --screenshot exclude each other: the machine does not run");
     else if (t.key_path && t.drop_signature)
         nx_fail(&err, NX_ERR_USAGE, "--key and --unsigned exclude each other");
-    else if (nx_cli_count(argc, 1, 1, "PACKAGE", &err) == 0 && train(&t, argv[optind], &err) == 0)
+    else if (nx_cli_count(argc, 1, 1, "PACKAGE", &err) == 0 && train(&t, argv[optind], &err) == 0 &&
+             nx_tell_package(argv[optind], &err) == 0)
         return 0;
     return nx_cli_fail(&err);
 }

@@ -5,6 +5,8 @@
 #ifndef NX_PACK_VERBS_H
 #define NX_PACK_VERBS_H
 
+#include "common/error.h"
+
 int nx_verb_keygen(int argc, char **argv);
 int nx_verb_sign(int argc, char **argv);
 int nx_verb_info(int argc, char **argv);
@@ -15,5 +17,8 @@ int nx_verb_train(int argc, char **argv);
 int nx_verb_check(int argc, char **argv);
 int nx_verb_create(int argc, char **argv);
 int nx_verb_list(int argc, char **argv);
+
+/* With --json, what those print who have made a package: the same as nxpack info --json of it. */
+int nx_tell_package(const char *path, struct nx_error *err);
 
 #endif

@@ -12,6 +12,7 @@
 #include "common/embed.h"
 #include "common/interrupt.h"
 #include "common/io.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "serve/cgi.h"
 #include "serve/server.h"
@@ -27,7 +28,15 @@ struct options {
     char metrics_address[256]; /* what server.metrics_address points to */
 };
 
-enum { OPT_PORT_FILE = 256, OPT_TLS_CERT, OPT_TLS_KEY, OPT_ACCESS_LOG, OPT_METRICS, OPT_VERSION };
+enum {
+    OPT_PORT_FILE = 256,
+    OPT_TLS_CERT,
+    OPT_TLS_KEY,
+    OPT_ACCESS_LOG,
+    OPT_METRICS,
+    OPT_JSON,
+    OPT_VERSION,
+};
 
 static const char short_options[] = "l:p:qvh";
 static const struct option long_options[] = {
@@ -38,6 +47,7 @@ static const struct option long_options[] = {
     { "tls-key", required_argument, NULL, OPT_TLS_KEY },
     { "access-log", required_argument, NULL, OPT_ACCESS_LOG },
     { "metrics", required_argument, NULL, OPT_METRICS },
+    { "json", no_argument, NULL, OPT_JSON },
     { "quiet", no_argument, NULL, 'q' },
     { "verbose", no_argument, NULL, 'v' },
     { "help", no_argument, NULL, 'h' },
@@ -51,10 +61,11 @@ static int try_help(void)
     return 2;
 }
 
-static int usage_error(const struct nx_error *err)
+static int failure(const struct nx_error *err)
 {
-    nx_log(NX_LOG_ERROR, "%s", err->msg);
-    return try_help();
+    int status = nx_log_failure(err);
+    nx_json_print_failure(err);
+    return err->code == NX_ERR_USAGE ? try_help() : status;
 }
 
 static int parse_port(const char *option, const char *text, uint16_t *ret_port,
@@ -92,6 +103,8 @@ static int parse_metrics(const char *text, struct options *opt, struct nx_error 
 
 static int check_options(const struct options *opt, int n_dirs, struct nx_error *err)
 {
+    if (nx_json_wanted() && opt->server.access_log && strcmp(opt->server.access_log, "-") == 0)
+        return nx_fail(err, NX_ERR_USAGE, "--json and --access-log=- exclude each other");
     if (n_dirs > 1)
         return nx_fail(err, NX_ERR_USAGE, "more than one directory given");
     if (!opt->server.tls_cert != !opt->server.tls_key)
@@ -107,10 +120,10 @@ static int print_config(int argc, char **argv, int n_options)
     if (argc != 2 || n_options) {
         nx_fail(&err, NX_ERR_USAGE, "config: %s",
                 argc != 2 ? "name one of nginx, apache, lighttpd, caddy" : "takes no options");
-        return usage_error(&err);
+        return failure(&err);
     }
     if (nx_snippet_write(argv[1], &text, &err) < 0)
-        return err.code == NX_ERR_USAGE ? usage_error(&err) : nx_log_failure(&err);
+        return failure(&err);
     fwrite(text.data, 1, text.len, stdout);
     return nx_flush_stdout(&err) < 0 ? nx_log_failure(&err) : 0;
 }
@@ -166,10 +179,17 @@ static int serve(const struct options *opt, const sigset_t *unblocked, struct nx
         return -1;
     if (opt->port_file && write_port_file(opt->port_file, server, &port_file, err) < 0)
         return -1;
+    const char *metrics = nx_server_metrics_url(server);
+    if (nx_json_wanted() &&
+        nx_json_print(json_pack("{s:o, s:s, s:i, s:s?}", "dir", nx_json_text(opt->server.dir),
+                                "url", nx_server_url(server), "port", (int)nx_server_port(server),
+                                "metrics", metrics),
+                      err) < 0)
+        return -1;
     nx_log(NX_LOG_NOTICE, "serving %s at %s (Ctrl-C ends it)", opt->server.dir,
            nx_server_url(server));
-    if (nx_server_metrics_url(server))
-        nx_log(NX_LOG_NOTICE, "figures at %s", nx_server_metrics_url(server));
+    if (metrics)
+        nx_log(NX_LOG_NOTICE, "figures at %s", metrics);
     if (opt->port_file && nx_newfile_commit(&port_file, err) < 0)
         return nx_fail_while(err, "--port-file");
     while (!nx_interrupted()) {
@@ -197,7 +217,7 @@ static int serve_until_interrupted(const struct options *opt)
     sigdelset(&unblocked, SIGINT);
     sigdelset(&unblocked, SIGTERM);
     sigdelset(&unblocked, SIGHUP);
-    return serve(opt, &unblocked, &err) < 0 ? nx_log_failure(&err) : 0;
+    return serve(opt, &unblocked, &err) < 0 ? failure(&err) : 0;
 }
 
 static int run_cgi(void)
@@ -230,6 +250,7 @@ int main(int argc, char **argv)
     nx_log_set_program("nxserve");
     if (nx_cgi_is_request())
         return run_cgi();
+    nx_json_note(argc, argv);
 
     struct nx_error err = NX_ERROR_INIT;
     struct options opt = { .server = { .dir = ".", .address = "127.0.0.1", .port = 8080 } };
@@ -242,7 +263,7 @@ int main(int argc, char **argv)
             break;
         case 'p':
             if (parse_port("--port", optarg, &opt.server.port, &err) < 0)
-                return usage_error(&err);
+                return failure(&err);
             break;
         case OPT_PORT_FILE:
             opt.port_file = optarg;
@@ -258,7 +279,10 @@ int main(int argc, char **argv)
             break;
         case OPT_METRICS:
             if (parse_metrics(optarg, &opt, &err) < 0)
-                return usage_error(&err);
+                return failure(&err);
+            break;
+        case OPT_JSON:
+            nx_json_want();
             break;
         case 'q':
             nx_log_set_level(NX_LOG_WARNING);
@@ -274,7 +298,7 @@ int main(int argc, char **argv)
     if (optind < argc && strcmp(argv[optind], "config") == 0)
         return print_config(argc - optind, argv + optind, n_options);
     if (check_options(&opt, argc - optind, &err) < 0)
-        return usage_error(&err);
+        return failure(&err);
     if (optind < argc)
         opt.server.dir = argv[optind];
     return serve_until_interrupted(&opt);

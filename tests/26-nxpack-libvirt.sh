@@ -31,7 +31,10 @@ truncate -s 2M "$SESSION/install.iso"
 created() {
     local name=$1 machine=$2 images=$3 vendor
     shift 3
-    ok "create $name" nxpack create -q "$name" --memory 128M --disk 64M "$@"
+    nxpack create -q --json "$name" --memory 128M --disk 64M "$@" >"$work/told" 2>"$work/err"
+    is "create $name" '0 ' "$? $(cat "$work/err")"
+    is "create $name: what is told" "$name 67108864 regular file" \
+        "$(jq -r '"\(.domain) \(.size)"' "$work/told") $(as_author stat -c %F "$(jq -r .disk "$work/told")")"
     virsh dumpxml --inactive "$name" >"$work/made.xml"
     is "$name: validate has nothing to say" "$name: can be packed, with $images" "$(nxpack validate -v -c $session "$name" 2>&1)"
     # And so says nxpack of the XML in a file.

@@ -5,7 +5,7 @@
 . tests/lib/http.sh
 . tests/lib/pack.sh
 trap 'stop_servers; rm -rf "$work"' EXIT
-NXFETCH=$(realpath -m "$BUILD")/nxfetch
+NXFETCH=$(realpath -m "$BUILD")/nxfetch NXSERVE=$(realpath -m "$BUILD")/nxserve
 export HOME=$work XDG_CACHE_HOME=$work/cache XDG_CONFIG_HOME=$work/config
 mkdir "$work/www"
 content "$work/disk.raw" 2M
@@ -38,8 +38,16 @@ json '[keys, .private, .public, (.fingerprint | length)]' "[[\"fingerprint\",\"p
 signer=$(jq -r .fingerprint "$work/out")
 json_fails 1 system 'never overwritten' "$NXPACK" keygen --json "$work/a.pem"
 json_fails 1 system 'never overwritten' "$NXPACK" keygen --js "$work/a.pem" # as getopt_long() has it
-json_fails 2 usage 'means nothing' "$NXFETCH" power --js off
-"$NXPACK" -q -k "$work/a.pem" -n demo "$work/in.xml" "$work/www/demo.nxpk" || exit 1
+json_fails 2 usage 'means nothing' "$NXFETCH" power --js --offline off
+json '[.name, .signer, .suspended, (.images | length)]' "[\"demo\",\"$signer\",false,1]" \
+    "$NXPACK" -q --json -k "$work/a.pem" -n demo "$work/in.xml" "$work/www/demo.nxpk"
+cp "$work/out" "$work/packed"
+"$NXPACK" info --json "$work/www/demo.nxpk" | cmp - "$work/packed" || fail 'packing tells something else than info'
+jq '{"nxpk-record": 1, images: [.images[] | {name, content, "chunk-size"}], touched: [range(20) | [0, 0, .]]}' "$work/packed" >"$work/record"
+cp "$work/www/demo.nxpk" "$work/trained.nxpk"
+json '[.name, .signer, (."boot-chunks-size" > 0)]' "[\"demo\",\"$signer\",true]" \
+    "$NXPACK" train -q --json -k "$work/a.pem" --from "$work/record" "$work/trained.nxpk"
+json_fails 1 system 'absent.xml' "$NXPACK" --json "$work/absent.xml" "$work/absent.nxpk"
 size=$(stat -c %s "$work/www/demo.nxpk")
 json '[.name, .signer, .size]' "[\"demo\",\"$signer\",$size]" "$NXPACK" info --json "$work/www/demo.nxpk"
 json '[.file, .whole, .signer, .size]' "[\"$work/www/demo.nxpk\",true,\"$signer\",$size]" "$NXPACK" verify --json -k "$work/a.pub.pem" "$work/www/demo.nxpk"
@@ -58,6 +66,19 @@ json_fails 2 usage 'not a number' "$NXPACK" verify --threads x --json "$work/www
 cp "$work/www/demo.nxpk" "$work/www/rotten.nxpk"
 dd if=/dev/zero of="$work/www/rotten.nxpk" bs=1 seek=$((size / 2)) count=64 conv=notrunc status=none
 json_fails 1 format 'rotten.nxpk' "$NXPACK" verify --json "$work/www/rotten.nxpk"
+
+# ---- nxserve ----
+json_fails 1 system absent "$NXSERVE" --json --port 0 "$work/absent"
+json_fails 2 usage 'exclude each other' "$NXSERVE" --json --access-log - "$work/www"
+json_fails 2 usage 'takes no options' "$NXSERVE" --json config nginx
+"$NXSERVE" --json -q --port 0 --metrics 0 "$work/www" >"$work/served" 2>"$work/err" &
+http_started $!
+served() { jq -e .url "$work/served" >/dev/null 2>&1; }
+wait_for 20 $! served || fail 'nxserve --json says nothing' "$(cat "$work/err")"
+is 'nxserve: its members' '["dir","metrics","port","url"]' "$(jq -c keys "$work/served")"
+is 'nxserve: where it is' "$size" "$(curl -sSI "$(jq -r .url "$work/served")demo.nxpk" | tr -d '\r' | awk 'tolower($1) == "content-length:" { print $2 }')"
+is 'nxserve: its port' "$(jq -r .url "$work/served")" "http://127.0.0.1:$(jq .port "$work/served")/"
+curl -sS "$(jq -r .metrics "$work/served")" | grep -q ^nxserve_connections || fail 'no figures there' "$(cat "$work/served")"
 
 # ---- nxref ----
 start_nxserve "$work/www" || exit 1
@@ -97,6 +118,23 @@ json_fails 1 network 127.0.0.1 "$NXFETCH" info --json http://127.0.0.1:9/x.nxpk
 json_fails 1 system 'No such file' "$NXFETCH" info --json "$work/absent.nxpk"
 json_fails 2 usage 'is not an option' "$NXFETCH" info --json --bogus x.nxpk
 json_fails 2 usage 'which machine' "$NXFETCH" --json
+json_fails 2 usage 'exclude each other' "$NXFETCH" --json --serial=stdio "$url"
+XDG_CONFIG_HOME=$work/nobody json_fails 1 trust 'not known here' "$NXFETCH" --json --display none "$url"
+# A machine: when it has ended.
+json '[.state, .verb, .name, .location, .resumed, (.seconds > 1)]' "[\"ended\",\"run\",\"demo\",\"$url\",false,true]" \
+    "$NXFETCH" -q --json --accel tcg --display none --until 1 --trust "$work/a.pub.pem" "$url"
+# A mount: when it is there.
+bytes=$("$NXPACK" info --json "$work/www/demo.nxpk" | jq '.images[0].size')
+mkdir "$work/mnt"
+"$NXFETCH" mount -q --json --trust "$work/a.pub.pem" "$url" "$work/mnt" >"$work/mounted" 2>"$work/err" &
+mount=$!
+mounted() { jq -e .mounted "$work/mounted" >/dev/null 2>&1; }
+wait_for 30 $mount mounted || fail 'mount --json says nothing' "$(cat "$work/err")"
+is 'mount' "[$mount,\"$work/mnt\",[\"disk0\",\"$work/mnt/disk0\",$bytes]]" "$(jq -c '[.pid, .mounted, (.images[0] | [.name, .file, .size])]' "$work/mounted")"
+cmp -n "$(stat -c %s "$work/disk.raw")" "$work/disk.raw" "$(jq -r '.images[0].file' "$work/mounted")" || fail 'its disk'
+json '[.pid, .power]' "[$mount,\"stop\"]" "$NXFETCH" power --json stop
+wait $mount
+is 'its status, and one value' '0 1' "$? $(jq -s length "$work/mounted")"
 # Without it stdout stays empty when something fails.
 "$NXFETCH" info "$URL_BASE/absent.nxpk" >"$work/out" 2>/dev/null
 is 'without --json' '' "$(cat "$work/out")"
