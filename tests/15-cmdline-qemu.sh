@@ -38,7 +38,7 @@ make_images() {
 
 ask() {
     printf '{"execute":"qmp_capabilities"}\n{"execute":"%s"}\n' "$1" |
-        socat -t 10 - "UNIX-CONNECT:$work/qmp"
+        socat -t 60 - "UNIX-CONNECT:$work/qmp,retry=100,interval=0.1"
 }
 
 for domain in tests/data/domains/*.xml; do

@@ -78,9 +78,8 @@ if http_start_nginx "$root" "include $PWD/nginx/nxpk.conf; $nginx_tls
     check "$tls/old.nxpk"
     is 'an unknown authority' '1 tls redirects' "$status $ids"
     finds 'an unknown authority' tls 'self-signed certificate; --ca-cert FILE names another authority'
-    lines=$(wc -l <"$SERVER_ACCESS_LOG")
-    check "https://user:secret@localhost:$SERVER_PORT/a.nxpk"
-    is 'an unknown authority is told no password' "1 tls $lines" "$status $ids $(wc -l <"$SERVER_ACCESS_LOG")"
+    check "https://user:secret@localhost:$SERVER_PORT/told.nxpk"
+    is 'an unknown authority is told no password' "1 tls 0" "$status $ids $(grep -c told.nxpk "$SERVER_ACCESS_LOG")"
     check "https://127.0.0.1:$SERVER_PORT/a.nxpk" "${good_ca[@]}"
     is 'an address instead of the name' '1 tls' "$status $ids"
     finds 'an address instead of the name' tls 'the certificate is for another host'
@@ -131,7 +130,7 @@ finds 'another package on the second host' wrong-bytes '127.0.0.3'
 is 'and nxserve says what to do' true "$(jq '.findings | any(.remedy | contains("nxserve'"'"'s ETags differ"))' "$report")"
 check "http://no-such-host.invalid:$port/a.nxpk" --address 127.0.0.1
 is 'a host that has no name yet' '0 no-tls' "$status $ids"
-check "http://no-such-host.invalid:$port/a.nxpk" --timeout 5
+check "http://no-such-host.invalid:$port/a.nxpk" --timeout 20
 finds 'a host that there is not' no-answer 'resolve host'
 stop_all
 check "http://127.0.0.1:$port/a.nxpk"
@@ -139,11 +138,12 @@ is 'nobody there' '1 no-answer other' "$status $ids $(jq -r '."server-kind"' "$r
 
 # ---- an origin that misbehaves ----
 # What the good one lacks anyway:
-may_be_slow=1 lacking='type no-cache-control no-keep-alive if-none-match no-cors no-tls'
+lacking='type no-cache-control no-keep-alive if-none-match no-cors no-tls'
 start_origin "$root/a.nxpk"
 check "$URL_BASE/a.nxpk"
 is 'the origin at its best' "1 $lacking" "$status $ids"
 stop_all
+may_be_slow=1
 while read -r mischief id pattern; do
     start_origin "$root/a.nxpk" -m "$mischief" || { fail "$mischief: the origin"; continue; }
     origin_bad
@@ -188,7 +188,7 @@ weak-etag weak-etag the ETag is weak: W/"1"
 no-etag no-etag the answer has no ETag
 new-etag etag-changes the ETag was "[0-9]+", and then "[0-9]+"
 new-total size-changes the file had [0-9]+ bytes, and then
-slow slow comes after 3[0-9][0-9] ms, the median of [5-8]
+slow slow comes after ([3-9][0-9][0-9]|[0-9]{4,}) ms, the median of [5-8]
 rude weak-etag ^the ETag is weak: W/"\?\[31mred"$
 END
 start_origin "$root/a.nxpk" -m 503 -n 1

@@ -8,7 +8,7 @@
 . tests/lib/qemu.sh
 
 signing_key
-head -c 8000000 /dev/urandom >"$WORK/disk.raw"
+head -c 16000000 /dev/urandom >"$WORK/disk.raw"
 sed "s|@DIR@|$WORK|" tests/guests/tiny.xml >"$WORK/domain.xml"
 "$BUILD/nxpack" -q -k "$KEY" "$WORK/domain.xml" "$WORK/www/a.nxpk" || die nxpack
 start_nxserve "$WORK/www" || die nxserve

@@ -21,6 +21,7 @@ slow=$URL_BASE
 pulling() {
     setsid env "$@" "$BUILD/nxfetch" pull "$slow/a.nxpk" >"$WORK/pull.log" 2>&1 </dev/null &
     PULL_PID=$!
+    until kill -0 -- "-$PULL_PID" 2>/dev/null || ! kill -0 "$PULL_PID" 2>/dev/null; do sleep 0.01; done
 }
 
 # kill_at_random MS: within so many milliseconds; DONE=yes if it had ended.

@@ -111,11 +111,11 @@ cache_is_sound
 
 # Cleared by another: what was there already comes again, and at the end all is there.
 new_cache
-start_relay -r 12000000 || die "the relay does not start"
+start_relay -r 4000000 || die "the relay does not start"
 more_kept() { [ "$(segment_bytes)" -ge 8000000 ]; }
 "$BUILD/nxfetch" pull "$URL_BASE/a.nxpk" >"$WORK/pull.log" 2>&1 &
 pid=$!
-wait_for 20 "$pid" more_kept || die "nothing comes: $(cat "$WORK/pull.log")"
+wait_for 60 "$pid" more_kept || die "nothing comes: $(cat "$WORK/pull.log")"
 relay_stop
 nxfetch cache clear || die "cache clear: $(cat "$WORK/err")"
 relay_go

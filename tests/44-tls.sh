@@ -84,11 +84,10 @@ new_cache
 serve good
 refused "an authority that this host does not know" "--ca-cert FILE names another authority"
 refused "another authority" "--ca-cert FILE names another authority" --ca-cert "$pki/theirs.pem"
-takes --ca-cert "$pki/ours.pem"
-new_cache
-url=https://127.0.0.1:$SERVER_PORT/a.nxpk
-: >"$SERVER_ACCESS_LOG"
+named=$url url=https://127.0.0.1:$SERVER_PORT/a.nxpk
 refused "an address instead of the name" "the certificate is for another host: use the name that it has" --ca-cert "$pki/ours.pem"
+url=$named
+takes --ca-cert "$pki/ours.pem"
 stop_server "$SERVER_PID"
 
 for bad in expired early elsewhere unknown; do

@@ -73,9 +73,10 @@ for machine in tiny tiny-saved; do
         grep . && die "QEMU's environment has that"
     tr '\0' '\n' <"/proc/$qemu/environ" | grep -qx 'DBUS_SESSION_BUS_ADDRESS=disabled:' || die "QEMU knows the session bus"
     for fd in /proc/"$qemu"/fd/*; do
-        case $(readlink "$fd") in
+        file=$(readlink "$fd") || continue # closed in between
+        case $file in
         socket:* | pipe:* | anon_inode:* | /dev/null | /dev/urandom | /memfd:* | "$XDG_CACHE_HOME"/nxpk/overlays/* | "$XDG_RUNTIME_DIR"/nxpk/run-*) ;;
-        *) die "QEMU has $(readlink "$fd") open" ;;
+        *) die "QEMU has $file open" ;;
         esac
     done
     sign='expect:nxpk-guest ready'

@@ -45,7 +45,7 @@ echo "output that fails: told"
 # With ever more of them: a clear end, until it runs.
 for n in 4 6 7 8 9 10 11 13 14 20; do
     status=0
-    (ulimit -n $n && exec timeout -k 5 20 "$BUILD/nxfetch" --accel "$ACCEL" --display none --no-complete --until 1 --trust "$TRUST" "$url") \
+    (ulimit -n $n && exec timeout -k 5 60 "$BUILD/nxfetch" --accel "$ACCEL" --display none --no-complete --until 1 --trust "$TRUST" "$url") \
         >"$WORK/said" 2>&1 </dev/null || status=$?
     nothing_left
     [ $status != 1 ] || grep -qE '^nxfetch: .*(Too many open files|cannot start|connect)' "$WORK/said" || die "$n descriptors: $(cat "$WORK/said")"

@@ -67,9 +67,18 @@ echo "through a proxy, with a password: boots"
 # ---- a token that expires ----
 # good TOKEN: what the server takes from now on.
 good() {
+    local old
     echo "\"Bearer $1\" 1;" >"$WORK/tokens"
-    [ -z "${NGINX_PID:-}" ] || kill -HUP "$NGINX_PID"
-    [ -z "${NGINX_PID:-}" ] || wait_for 60 "$NGINX_PID" takes_token "$1" || die "nginx does not take the token"
+    [ -n "${NGINX_PID:-}" ] || return 0
+    old=$(cat "/proc/$NGINX_PID/task/$NGINX_PID/children")
+    kill -HUP "$NGINX_PID"
+    wait_for 60 "$NGINX_PID" takes_token "$1" || die "nginx does not take the token"
+    wait_for 60 "$NGINX_PID" have_gone $old || die "nginx's old workers stay"
+}
+# Its workers of before take the token of before, as long as they are there.
+have_gone() {
+    local pid
+    for pid in "$@"; do [ ! -e "/proc/$pid" ] || return; done
 }
 takes_token() {
     [ "$(curl -so /dev/null -w '%{http_code}' -r 0-0 -H "Authorization: Bearer $1" "$URL_BASE/tiny.nxpk")" = 206 ] &&

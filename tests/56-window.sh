@@ -11,7 +11,7 @@ new_cache
 Xvfb -displayfd 3 -screen 0 1024x768x24 -nolisten tcp 3>"$WORK/display" >"$WORK/xvfb.log" 2>&1 &
 http_started $!
 XVFB=$!
-wait_for 10 "$XVFB" test -s "$WORK/display" || die "Xvfb: $(cat "$WORK/xvfb.log")"
+wait_for 60 "$XVFB" test -s "$WORK/display" || die "Xvfb: $(cat "$WORK/xvfb.log")"
 DISPLAY=:$(cat "$WORK/display")
 export DISPLAY
 unset DBUS_SESSION_BUS_ADDRESS WAYLAND_DISPLAY

@@ -35,7 +35,7 @@ click "$link"
 appears "$QUESTION"
 keys "$WINDOW" Tab Return
 appears "QEMU ($NAME)" machine
-wait_for 20 "$CLICK" drawn "$WINDOW" 100 || die "the machine's window stays empty"
+wait_for 60 "$CLICK" drawn "$WINDOW" 100 || die "the machine's window stays empty"
 alone() { [ -z "$(ours_of zenity)" ]; }
 wait_for 20 "$CLICK" alone || die "a window beside the machine's: $(said_by zenity)"
 same "who is trusted for good" "$("$BUILD/nxfetch" trust list --json | jq '.signers | length')" 0
@@ -118,26 +118,27 @@ directly() {
 directly -v --fullscreen
 appears "QEMU ($NAME)" fullscreen
 fills() { [ "$(xdotool getwindowgeometry "$WINDOW" | sed -n 's/.*Geometry: //p')" = 1024x768 ]; }
-wait_for 10 "$CLICK" fills || die "--fullscreen: $(xdotool getwindowgeometry "$WINDOW")"
+wait_for 60 "$CLICK" fills || die "--fullscreen: $(xdotool getwindowgeometry "$WINDOW")"
 keys "$WINDOW" ctrl+alt+f
 not_full() { ! fills; }
-wait_for 10 "$CLICK" not_full || die "Ctrl-Alt-F does not end it"
+wait_for 60 "$CLICK" not_full || die "Ctrl-Alt-F does not end it"
 # Its menu: reset and power down.
 menu() { # DOWN...: so many steps down the menu "Machine"
     xdotool mousemove --window "$WINDOW" 35 12 click 1
     is_open() { xwininfo -root -tree | grep 'emu-system' | grep -qv '10x10\|"QEMU'; }
-    wait_for 10 "$CLICK" is_open || die "no menu"
+    wait_for 60 "$CLICK" is_open || die "no menu"
     xdotool key --delay 100 "$@" Return
 }
 FETCH_LOG=$WORK/click.log FETCH_PID=$CLICK
-wait_for 20 "$CLICK" drawn "$WINDOW" 100 || die "the machine draws nothing"
+wait_for 60 "$CLICK" drawn "$WINDOW" 100 || die "the machine draws nothing"
 menu Down Down
-told 10 'the machine starts anew'
+told 60 'the machine starts anew'
 # As a user would: again, if it was still booting.
 for _ in 1 2 3 4 5; do
+    kill -0 "$CLICK" 2>/dev/null || break
     menu Down Down Down
-    told 10 'power button was pressed'
-    ! wait_for 5 "$XVFB" test -e "$WORK/status" || break
+    told 60 'power button was pressed'
+    ! wait_for 15 "$XVFB" test -e "$WORK/status" || break
 done
 FETCH_PID=
 ended 0 ' runs$'

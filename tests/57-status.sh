@@ -49,7 +49,7 @@ power: needs off.reset.stop \[MACHINE\]|power off a b
 power: 'up' is not off, reset or stop|power up
 power: 'tiny' is not off, reset or stop|power tiny off
 --watch means nothing here|--watch x.nxpk
---json means nothing here|power off --json
+--watch means nothing here|power off --watch
 --web excludes --watch and --json|status --web --watch
 --web excludes --watch and --json|status --web --json
 --web: 'x:y' is not \[ADDRESS:\]PORT|status --web=x:y
@@ -236,7 +236,7 @@ mounter=
 
 socket=$XDG_RUNTIME_DIR/nxpk/$FETCH_PID.sock
 same "who may come to the socket" "$(stat -c '%a %U' "$XDG_RUNTIME_DIR/nxpk")" "700 $(id -un)"
-answer() { timeout 5 socat -t 3 - "UNIX-CONNECT:$socket"; }
+answer() { timeout 60 socat -t 30 - "UNIX-CONNECT:$socket"; }
 [[ $(echo nonsense | answer) == *'"error":"that is no JSON'* ]] || die "nonsense is not refused"
 for tries in {1..20}; do # socat may be told that nobody reads on before it reads the answer
     [[ $(head -c 20000 /dev/zero | tr '\0' '[' | answer 2>/dev/null) != *'a line of more than'* ]] || break

@@ -72,9 +72,9 @@ same "what is pressed" "$(script 'return document.querySelector("button[aria-pre
 
 # It is read, at the rate of the line: the page shows more and more of it, and the rate.
 wait_for 20 $tiny grep -q '^mounted' "$WORK/mount.log" || die "mount: $(cat "$WORK/mount.log")"
-(dd if="$WORK/mount/disk0" bs=64k count=160 status=none; dd if="$WORK/mount/disk0" bs=64k skip=500 count=60 status=none) >/dev/null &
-reader=$!
 first=$(script 'return parseInt(document.querySelector("#here").textContent) || 0')
+(dd if="$WORK/mount/disk0" bs=64k count=300 status=none; dd if="$WORK/mount/disk0" bs=64k skip=500 count=60 status=none) >/dev/null &
+reader=$!
 shows '#rate' '^[1-9][0-9.]* (KiB|MiB)/s'
 grows() { [ "$(script 'return parseInt(document.querySelector("#here").textContent) || 0')" -gt "$first" ]; }
 wait_for 30 $page grows || die "the page does not see it grow from $first %"
@@ -137,6 +137,7 @@ shows '#name' '^nxpk-tiny$'
 
 kill -TERM $tiny
 shows '#name' '^<b>Drawing</b>$'
+same "what is told of a picture" "$("$NXFETCH" screenshot --json "$WORK/shot.png" "<b>Drawing</b>" | jq -c '[.pid, .file]')" "[$FETCH_PID,\"$WORK/shot.png\"]"
 same "the picture of a machine" "$("$NXFETCH" screenshot "$WORK/shot.png" "<b>Drawing</b>" 2>"$WORK/err" && pngtopnm "$WORK/shot.png" | head -n 2 | tail -n 1)" "$DRAWING_SIZE"
 "$NXFETCH" power stop || die "power stop"
 fetch_ended 20

@@ -10,7 +10,7 @@ CACHE_OF() { echo "$XDG_CACHE_HOME/nxpk"; }
 packed() {
     head -c "${2}000000" /dev/urandom >"$WORK/$1.raw"
     sed "s|@DIR@/disk.raw|$WORK/$1.raw|" tests/guests/tiny.xml >"$WORK/$1.xml"
-    "$BUILD/nxpack" -q -k "$KEY" "$WORK/$1.xml" "$WORK/www/$1.nxpk" || die "nxpack $1"
+    "$BUILD/nxpack" -q -k "$KEY" --serial 1 "$WORK/$1.xml" "$WORK/www/$1.nxpk" || die "nxpack $1"
 }
 
 # Run nxfetch; its words are in $WORK/out and $WORK/err.

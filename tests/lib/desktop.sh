@@ -31,7 +31,7 @@ start_desktop() {
     Xvfb -displayfd 3 -screen 0 1024x768x24 -nolisten tcp 3>"$WORK/display" >"$WORK/xvfb.log" 2>&1 &
     http_started $!
     XVFB=$!
-    wait_for 10 "$XVFB" test -s "$WORK/display" || die "Xvfb: $(cat "$WORK/xvfb.log")"
+    wait_for 60 "$XVFB" test -s "$WORK/display" || die "Xvfb: $(cat "$WORK/xvfb.log")"
     DISPLAY=:$(cat "$WORK/display")
     export DISPLAY LANG=C.UTF-8 LC_ALL= LC_CTYPE= NO_AT_BRIDGE=1
     unset DBUS_SESSION_BUS_ADDRESS WAYLAND_DISPLAY XDG_CURRENT_DESKTOP DESKTOP_SESSION BROWSER
@@ -39,7 +39,7 @@ start_desktop() {
     http_started $!
     OPENBOX=$!
     managed() { xprop -root _NET_SUPPORTING_WM_CHECK 2>/dev/null | grep -q 0x; }
-    wait_for 10 "$OPENBOX" managed || die "openbox: $(cat "$WORK/openbox.log")"
+    wait_for 60 "$OPENBOX" managed || die "openbox: $(cat "$WORK/openbox.log")"
 
     make -s -o all B="$BUILD" DESTDIR="$WORK/root" PREFIX=/usr install || die "make install"
     share=$WORK/root/usr/share
@@ -121,7 +121,7 @@ ours_of() { # PROGRAM
 keys() { # WINDOW KEY...: to the window, once it has the focus
     xdotool windowactivate --sync "$1" 2>/dev/null
     has_focus() { [ "$(xdotool getactivewindow 2>/dev/null)" = "$1" ]; }
-    wait_for 10 "$CLICK" has_focus "$1" || die "a window without the focus: $(title_of "$1")"
+    wait_for 60 "$CLICK" has_focus "$1" || die "a window without the focus: $(title_of "$1")"
     shift
     xdotool key --delay 60 "$@"
 }

@@ -28,7 +28,8 @@ wait_for() {
     local deadline=$((SECONDS + $1)) pid=$2
     shift 2
     until "$@"; do
-        kill -0 "$pid" 2>/dev/null && [ $SECONDS -lt $deadline ] || return 1
+        [ $SECONDS -lt $deadline ] || return 1
+        kill -0 "$pid" 2>/dev/null || { "$@"; return; } # its last act may have been what we wait for
         sleep 0.02
     done
 }
@@ -41,8 +42,14 @@ http_new_home() {
     SERVER_LOG=$HTTP_HOME/stderr.log SERVER_ACCESS_LOG=$HTTP_HOME/access.log
 }
 
-# Below the ephemeral ports, where no client's socket can be; who starts the server tries several.
-http_guess_port() { SERVER_PORT=$((20000 + (RANDOM * 32768 + RANDOM) % 12000)); }
+# Below the ephemeral ports, where no client's socket can be, and where nobody listens, nor on the one behind it: what answers
+# there would be another test's.  Who starts the server tries several.
+http_guess_port() {
+    while SERVER_PORT=$((20000 + (RANDOM * 32768 + RANDOM) % 12000)); do
+        http_is_taken "$SERVER_PORT" || http_is_taken $((SERVER_PORT + 1)) || return 0
+    done
+}
+http_is_taken() { grep -q "$(printf ':%04X 0*:0000 0A' "$1")" /proc/net/tcp /proc/net/tcp6; }
 
 http_started() {
     SERVER_PID=$1

@@ -117,7 +117,8 @@ fresh_stats() {
 told() {
     local deadline=$((SECONDS + $1))
     until grep -q -- "$2" "$FETCH_LOG" 2>/dev/null; do
-        kill -0 "$FETCH_PID" 2>/dev/null && [ $SECONDS -lt $deadline ] || die "nxfetch does not say \"$2\": $(cat "$FETCH_LOG")"
+        kill -0 "$FETCH_PID" 2>/dev/null && [ $SECONDS -lt $deadline ] || grep -q -- "$2" "$FETCH_LOG" ||
+            die "nxfetch does not say \"$2\": $(cat "$FETCH_LOG")"
         sleep 0.1
     done
 }

@@ -12,7 +12,7 @@ start_relay() {
     "$BUILD/tools/relay" "$@" -f "$HTTP_HOME/port" 0 "127.0.0.1:$SERVER_PORT" 2>"$HTTP_HOME/stderr.log" &
     http_started $!
     RELAY_PID=$!
-    wait_for 10 "$RELAY_PID" test -s "$HTTP_HOME/port" || { cat "$HTTP_HOME/stderr.log" >&2; return 1; }
+    wait_for 60 "$RELAY_PID" test -s "$HTTP_HOME/port" || { cat "$HTTP_HOME/stderr.log" >&2; return 1; }
     URL_BASE=http://127.0.0.1:$(cat "$HTTP_HOME/port")
 }
 

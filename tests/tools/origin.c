@@ -6,7 +6,7 @@
  * It serves FILE, whatever the path, from a port that the kernel chooses, well until
  *
  *     SIGUSR1   PERCENT of all requests (10) misbehave at random, or all of them, or the next TIMES, by MISCHIEF
- *     SIGUSR2   all is well again
+ *     SIGUSR2   all is well again; a line on stderr says when one of these has been heard
  *     SIGTERM   the end: it says how many requests there were, and how many of them were answered badly
  */
 #include "tests/support/origin.h"
@@ -80,8 +80,10 @@ static void misbehave(struct origin *origin, bool on)
 static void serve(struct origin *origin, const sigset_t *signals)
 {
     int sig;
-    while (sigwait(signals, &sig) == 0 && (sig == SIGUSR1 || sig == SIGUSR2))
+    while (sigwait(signals, &sig) == 0 && (sig == SIGUSR1 || sig == SIGUSR2)) {
         misbehave(origin, sig == SIGUSR1);
+        fputs(sig == SIGUSR1 ? "bad from now on\n" : "good from now on\n", stderr);
+    }
     printf("%u requests, %u answered badly\n", origin_requests(origin), origin_mischiefs(origin));
 }
 
