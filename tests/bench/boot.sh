@@ -35,7 +35,7 @@ cold() {
 
 # What a user does who has the image.
 local_qcow2() {
-    local_machine "$disk" qcow2
+    local_machine "\"driver\":\"file\",\"filename\":\"$disk\"" qcow2
     to_login
     local_machine_off
 }

@@ -70,13 +70,17 @@ machines_row 'machine 1' 1 1
 machines_row 'machine 2' 2 1 1
 machines_row 'machines 6 to 10' 6 5 1
 machines_row 'machines 41 to 50' 41 10 1
+start_relay "${LINE_100M[@]}" || exit
+one_more # at an address that is new to the cache
+one_more
+machines_row 'machine 52, over 100 Mbit/s and 40 ms' 52 1 1
 pss=0
 for pid in "${machines[@]}"; do
     for each in "$pid" $(FETCH_PID=$pid part nxfetch); do
         pss=$((pss + $(awk '/^Pss:/ { print $2 }' "/proc/$each/smaps_rollup")))
     done
 done
-row 'nxfetch for 50 machines: memory for each, KiB (Pss)' $((pss / 50)) '' ''
+row 'nxfetch for 52 machines: memory for each, KiB (Pss)' $((pss / 52)) '' ''
 for pid in "${machines[@]}"; do kill -INT "$pid"; done
 for pid in "${machines[@]}"; do FETCH_PID=$pid fetch_ended 30; done
 nothing_left

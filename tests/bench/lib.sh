@@ -14,11 +14,14 @@ seconds() {
 # since EPOCHREALTIME: the seconds since then.
 since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f\n", b - a }'; }
 
-# ratio A B
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.3f\n", a / b }'; }
+# ratio A B; nothing if one of them is missing
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (a != "" && b > 0) printf "%.3f\n", a / b }'; }
 
-# The median of the numbers on stdin.
-median() { sort -n | awk '{ v[NR] = $1 } END { printf "%.2f\n", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
+# median [DIGITS]: of the numbers on stdin, with two digits behind the point; nothing if one of them is none.
+median() {
+    sort -n | awk -v digits="${1:-2}" '!/^-?[0-9.]+$/ { bad = 1 } { v[NR] = $1 }
+        END { if (!bad && NR) printf "%." digits "f\n", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+}
 
 # pairs A B: run the functions A and B (each prints a figure) RUNS times in turn, after one run of each that does not
 # count (without QUICK).  Sets MEDIAN_A, MEDIAN_B and RATIO, the median of A/B.
@@ -32,7 +35,7 @@ pairs() {
     done
     MEDIAN_A=$(printf '%s\n' "${as[@]}" | median)
     MEDIAN_B=$(printf '%s\n' "${bs[@]}" | median)
-    RATIO=$(printf '%s\n' "${ratios[@]}" | median)
+    RATIO=$(printf '%s\n' "${ratios[@]}" | median 3)
 }
 
 # row WHAT OURS PEER RATIO [LIMIT]: LIMIT is what RATIO may be at most, or with a + in front at least.
@@ -79,21 +82,21 @@ compressed_save() {
     echo "$made"
 }
 
-# local_machine BACKING FORMAT: QEMU with the command line that nxfetch would run for $PACKAGE, on an overlay over a disk that
-# is here: as boot of tests/lib/qemu.sh, which is sourced.  local_machine_off ends it.
+# local_machine STORAGE FORMAT: QEMU with the command line that nxfetch has for $GUEST's machine, but for its first disk, which is read
+# from here: STORAGE is the members of a blockdev.  As boot of tests/lib/qemu.sh, which is sourced.  local_machine_off ends it.
 local_machine() {
-    local info memory cpus
-    info=$("$BUILD/nxpack" info --json "$PACKAGE") || return
-    memory=$(jq -r '.machine.memory / 1048576 | floor' <<<"$info")M
-    cpus=$(jq -r .machine.cpus <<<"$info")
+    local dir=$WORK/local argv
     BOOTS=$((BOOTS + 1))
     SERIAL=$WORK/serial-$BOOTS TRANSCRIPT=$WORK/guest-$BOOTS.log
-    qemu-img create -q -f qcow2 -b "$1" -F "$2" "$WORK/overlay.qcow2" || return
+    mkdir -p "$dir"
+    qemu-img create -q -f qcow2 "$dir/disk0.qcow2" "$(qemu-img info --output=json "$GUEST/disk.qcow2" | jq '."virtual-size"')" &&
+        "$BUILD/tools/machine-argv" -s "$dir/serial" "$GUEST/domain.xml" "$dir" >"$dir/argv" || return
+    sed -i -e '/^-S$/d' -e "s|^file,id=charserial0,.*|socket,id=charserial0,path=$SERIAL,server=on,wait=off|" \
+        -e "s|^{.*\"node-name\":\"nxpk-1-storage\".*|{$1,\"node-name\":\"nxpk-1-storage\",\"read-only\":true}|" \
+        -e "/\"node-name\":\"nxpk-1-format\"/s|\"driver\":\"raw\"|\"driver\":\"$2\"|" "$dir/argv"
+    mapfile -t argv <"$dir/argv"
     BOOT_START=$EPOCHREALTIME
-    qemu-system-x86_64 -M pc-i440fx-7.2,accel=tcg -m "$memory" -smp "$cpus" -nodefaults -no-user-config -display none \
-        -drive "if=none,id=d0,format=qcow2,file=$WORK/overlay.qcow2" -device virtio-blk-pci,drive=d0 \
-        -netdev user,id=n0 -device virtio-net-pci,netdev=n0 \
-        -chardev "socket,id=s0,path=$SERIAL,server=on,wait=off" -serial chardev:s0 >"$WORK/qemu.log" 2>&1 </dev/null &
+    "${argv[@]}" >"$WORK/qemu.log" 2>&1 </dev/null &
     FETCH_PID=$!
 }
 

@@ -15,11 +15,11 @@ size=$(stat -c %s "$PACKAGE")
 start_nginx "$WORK/www" >&2 || exit
 direct=$URL_BASE
 
-# pull BASE: seconds, into an empty cache; its peak memory, of the larger of its two processes, is in $WORK/rss, KiB.
+# pull BASE: seconds, into an empty cache; its peak memory, of the larger of its two processes, is one more line in $WORK/rss, KiB.
 pull() {
     new_cache
     export XDG_CACHE_HOME
-    seconds /usr/bin/env time -f %M -o "$WORK/rss" "$BUILD/nxfetch" -q pull "$1/debian.nxpk"
+    seconds /usr/bin/env time -f %M -a -o "$WORK/rss" "$BUILD/nxfetch" -q pull "$1/debian.nxpk" || die "pull"
     rm -rf "$XDG_CACHE_HOME"
 }
 
@@ -40,7 +40,8 @@ pairs without_link curl_to_file || exit
 row 'pull without a link: seconds, against curl -o' "$MEDIAN_A" "$MEDIAN_B" "$RATIO" 2
 pairs without_link curl_and_sync || exit
 row 'pull without a link: seconds, against curl -o and sync' "$MEDIAN_A" "$MEDIAN_B" "$RATIO"
-row 'nxfetch while it pulls: peak memory, KiB' "$(tail -n 1 "$WORK/rss")" 65536 "$(ratio "$(tail -n 1 "$WORK/rss")" 65536)" 1
+peak=$(sort -n "$WORK/rss" | tail -n 1)
+row 'nxfetch while it pulls: the highest peak memory, KiB' "$peak" 65536 "$(ratio "$peak" 65536)" 1
 
 start_relay "${LINE_100M[@]}" || exit
 taken=$(for ((n = 0; n < (RUNS > 3 ? 3 : RUNS); n++)); do over_link; done | median)
@@ -58,7 +59,7 @@ read_by() {
     fio --name=r --readonly --filename="${*: -1}" --size=800M --ioengine=libaio --direct=1 --time_based --runtime="$seconds" \
         --randseed=4711 --output-format=json "${@:1:$#-1}" | jq '.jobs[0].read.bw / 1024'
 }
-seconds=$([ -n "${QUICK:-}" ] && echo 2 || echo 5)
+seconds=$([ -n "${QUICK:-}" ] && echo 2 || echo 3)
 plain() { read_by "${kind[@]}" "$raw"; }
 mounted() { read_by "${kind[@]}" "$IMAGE"; }
 

@@ -18,7 +18,7 @@ until [ -S "$WORK/nbd" ]; do
     kill -0 $nbdkit 2>/dev/null || die "nbdkit"
     sleep 0.02
 done
-local_machine "nbd+unix:///?socket=$WORK/nbd" raw
+local_machine "\"driver\":\"nbd\",\"server\":{\"type\":\"unix\",\"path\":\"$WORK/nbd\"}" raw
 talk 240 'expect:nxpk-debian login:'
 prompt=$(date +%H:%M:%S.%6N)
 local_machine_off

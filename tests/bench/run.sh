@@ -15,7 +15,8 @@ table=build/bench/table
 }
 prepared=$SECONDS
 {
-    echo "$(nproc) cores, $(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo), $(qemu-img --version | head -n 1), TCG"
+    echo "$(nproc) cores, $(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo), $(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)," \
+        "Linux $(uname -r), $(stat -f -c %T build), $(qemu-img --version | head -n 1), TCG"
     echo "| what | ours | peer | ratio | reached? |"
     echo "| --- | ---: | ---: | ---: | --- |"
 } | tee $table

@@ -8,7 +8,7 @@
 NGINX_CONNECTIONS=4096
 work=$(mktemp -d "${TMPDIR:-/tmp}/nxpk-bench.XXXXXX") || exit
 trap 'stop_servers; rm -rf "$work"' EXIT
-IDLE=${IDLE:-1000} ACTIVE=${ACTIVE:-200} seconds=${SECONDS_EACH:-$([ -n "${QUICK:-}" ] && echo 2 || echo 5)}
+IDLE=${IDLE:-1000} ACTIVE=${ACTIVE:-200} seconds=${SECONDS_EACH:-$([ -n "${QUICK:-}" ] && echo 2 || echo 3)}
 mkdir "$work/www"
 "$BUILD/tools/load" -m "$work/www/a.nxpk" 256 && cat "$work/www/a.nxpk" >/dev/null || exit
 
@@ -32,7 +32,7 @@ measure() {
 # both_row WHAT FIGURE [LIMIT]: the medians, and of the ratios of the pairs
 both_row() {
     row "$1" "$(median <"$work/nxserve.$2")" "$(median <"$work/nginx.$2")" \
-        "$(paste "$work/nxserve.$2" "$work/nginx.$2" | awk '{ printf "%.3f\n", $1 / $2 }' | median)" "${@:3}"
+        "$(paste "$work/nxserve.$2" "$work/nginx.$2" | awk '{ printf "%.3f\n", $1 / $2 }' | median 3)" "${@:3}"
 }
 
 for bytes in 65536 1048576; do

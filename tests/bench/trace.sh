@@ -24,7 +24,8 @@
 . tests/lib/qemu.sh
 . tests/bench/lib.sh
 TRACE=${TRACE:-build/guests/debian/trace}
-SYSTEMS=${SYSTEMS:-ours trained warm qcow2 raw nbdkit download}
+[ -n "${LINKS:-}${SYSTEMS:-}${QUICK:-}${TLS:-}" ] || then_tls=yes
+SYSTEMS=${SYSTEMS:-ours trained trained_asked warm qcow2 raw nbdkit download}
 # ms that the guest thinks, at most (replay's -x), where nothing goes on meanwhile, or nothing is to be reached.
 LONGEST=${LONGEST:-150}
 LIMIT=${LIMIT:-300}
@@ -61,12 +62,12 @@ start_mounted() { # DIR PACKAGE OPTION...
     echo $! >"$1/nxfetch.pid"
     disown
     read -r <"$1/ready" || { cat "$1/nxfetch.log" >&2; return 1; }
-    TARGET=$1/mount/disk0
-    [ -e "$TARGET" ] || TARGET=$(find "$1/mount" -type f)
+    storage_daemon "$1" "driver=file,node-name=f0,filename=$1/mount/disk0" driver=raw,node-name=n0,file=f0
 }
 start_ours() { start_mounted "$1" "$PACKAGE"; } # as it comes: the rest is fetched in the background
 start_asked() { start_mounted "$1" "$PACKAGE" --no-complete; }
-start_trained() { start_mounted "$1" "$trained" --no-complete; }
+start_trained() { start_mounted "$1" "$trained"; }
+start_trained_asked() { start_mounted "$1" "$trained" --no-complete; }
 prepare_warm() { XDG_CACHE_HOME=$1/cache "$BUILD/nxfetch" -q pull ${TLS:+--ca-cert "$CA_FILE"} "$URL_BASE/${PACKAGE##*/}" >&2; }
 start_warm() { start_mounted "$1" "$PACKAGE"; }
 
@@ -89,7 +90,7 @@ start_download() {
 # End what was started in DIR.
 stop() {
     local file pid
-    for file in nxfetch daemon nbdkit; do
+    for file in daemon nxfetch nbdkit; do
         pid=$(cat "$1/$file.pid" 2>/dev/null) || continue
         kill -TERM "$pid" 2>/dev/null
         timeout 20 tail -s 0.05 --pid="$pid" -f /dev/null || { [ -n "${hung:-}" ] && kill -KILL "$pid"; } || die "$file does not end"
@@ -125,6 +126,8 @@ stop_link() {
     HTTP_PIDS=()
 }
 
+is_peer() { case $1 in qcow2 | raw | nbdkit | download) ;; *) return 1 ;; esac; }
+
 figures() { echo "$WORK/${1/\//-}.$2"; }
 
 # measure LINK SYSTEM, in a shell of its own: one more line in its figures: seconds added, bytes, requests, seconds in all,
@@ -137,7 +140,7 @@ measure() (
     run local "$dir/local" >"$dir/seconds" &
     ours=$(run "$2" "$dir/it") || hung=$?
     wait $! || exit
-    if [ "${hung:-0}" = 124 ]; then
+    if [ "${hung:-0}" = 124 ] && is_peer "$2"; then
         stop "$dir/it" >&2
         touch "$(figures "$1" "$2")"
         echo "$1 $2: not at the prompt after $LIMIT s" >&2
@@ -175,35 +178,34 @@ of() {
     esac
 }
 
-declare -A CALLED=([ours]='nxfetch, untrained' [asked]='nxfetch --no-complete, untrained' [trained]='nxfetch, trained' [warm]='nxfetch, all in its cache' [qcow2]='QEMU http, zstd qcow2' [raw]='QEMU http, raw' [nbdkit]='nbdkit curl, raw'
+declare -A CALLED=([ours]='nxfetch, untrained' [asked]='nxfetch --no-complete, untrained' [trained]='nxfetch, trained'
+    [trained_asked]='nxfetch --no-complete, trained' [warm]='nxfetch, all in its cache' [qcow2]='QEMU http, zstd qcow2' [raw]='QEMU http, raw' [nbdkit]='nbdkit curl, raw'
     [download]='download, then boot')
 
 report() { # LINK
-    local system best link=$1
+    local system best link=$1 shown=$1${TLS:+ https}
     for system in $SYSTEMS; do
-        case $system in
-        warm) continue ;;
-        ours | asked | trained) columns() { row "$1" "$2" '' ''; } ;;
-        *) columns() { row "$1" '' "$2" ''; } ;;
-        esac
+        [ $system != warm ] || continue
+        if is_peer $system; then columns() { row "$1" '' "$2" ''; }; else columns() { row "$1" "$2" '' ''; }; fi
         if [ -e "$(figures "$link" "$system")" ] && [ ! -s "$(figures "$link" "$system")" ]; then
-            row "$link ${CALLED[$system]}: stood still for $LIMIT s" '' '' ''
+            row "$shown ${CALLED[$system]}: stood still for $LIMIT s" '' '' ''
             continue
         fi
-        columns "$link ${CALLED[$system]}: seconds added" "$(of "$link" $system 1)"
+        columns "$shown ${CALLED[$system]}: seconds added" "$(of "$link" $system 1)"
         columns '  bytes' "$(of "$link" $system 2)"
         columns '  requests' "$(of "$link" $system 3)"
     done
     best=$(for system in qcow2 raw nbdkit download; do of "$link" $system 1; done | sort -n | head -n 1)
     against_best ours 0.5
     against_best trained 0.2
-    [ -z "$(of "$link" warm 1)" ] || row "$link ${CALLED[warm]}: seconds to login" "$(of "$link" warm 4)" "$(of "$link" warm 5)" \
+    [ -z "$(of "$link" warm 1)" ] || row "$shown ${CALLED[warm]}: seconds to login" "$(of "$link" warm 4)" "$(of "$link" warm 5)" \
         "$(ratio "$(of "$link" warm 4)" "$(of "$link" warm 5)")" 1.03
     [ "$link" = 100M/40 ] && [ -n "$(of "$link" trained 1)" ] || return 0
-    row "$link nxfetch, trained: seconds, of one" "$(of "$link" trained 1)" 1 "$(of "$link" trained 1)" 1
+    row "$shown ${CALLED[trained]}: seconds, of one" "$(of "$link" trained 1)" 1 "$(of "$link" trained 1)" 1
+    [ -n "$(of "$link" trained_asked 1)" ] || return 0
     local bytes boot_set
-    bytes=$(of "$link" trained 2) boot_set=$(jq .boot_bytes "$WORK/trained.stats")
-    row "$link nxfetch, trained: bytes, of the boot set" "$bytes" "$boot_set" "$(ratio "$bytes" "$boot_set")" 1.1
+    bytes=$(of "$link" trained_asked 2) boot_set=$(jq .boot_bytes "$WORK/trained_asked.stats")
+    row "$shown ${CALLED[trained_asked]}: bytes, of the boot set" "$bytes" "$boot_set" "$(ratio "$bytes" "$boot_set")" 1.1
 }
 
 against_best() { # SYSTEM LIMIT: it holds on one link
@@ -211,14 +213,14 @@ against_best() { # SYSTEM LIMIT: it holds on one link
     ours=$(of "$link" "$1" 1)
     [ "$link" = 100M/40 ] || limit=
     [ -z "$best" ] || [ -z "$ours" ] ||
-        row "$link ${CALLED[$1]}: of the best peer's" "$ours" "$best" "$(ratio "$ours" "$best")" "$limit"
+        row "$shown ${CALLED[$1]}: of the best peer's" "$ours" "$best" "$(ratio "$ours" "$best")" "$limit"
 }
 
 boot= ways=() peers=()
 for system in $SYSTEMS; do
     case $system in
     trained) boot=trained ;;
-    ours | asked | warm) ways+=("$system") ;;
+    ours | asked | trained_asked | warm) ways+=("$system") ;;
     *) peers+=("$system") ;;
     esac
 done
@@ -240,3 +242,5 @@ for link in $LINKS; do
     done
     report "$link"
 done
+# QEMU's own https driver, and ours, once.
+[ -z "${then_tls:-}" ] || TLS=1 LINKS=100M/40 RUNS=1 SYSTEMS='ours trained qcow2 raw download' bash tests/bench/trace.sh
