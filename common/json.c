@@ -62,6 +62,13 @@ void nx_json_print_failure(const struct nx_error *err)
                       &ignored);
 }
 
+void nx_json_print_misuse(void)
+{
+    struct nx_error err = NX_ERROR_INIT;
+    nx_fail(&err, NX_ERR_USAGE, "a wrong option; standard error says which");
+    nx_json_print_failure(&err);
+}
+
 json_t *nx_json_text(const char *text)
 {
     json_t *string = json_string(text);

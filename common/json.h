@@ -26,6 +26,9 @@ int nx_json_print(json_t *object, struct nx_error *err);
 /* If --json was noted, print err as JSON; what cannot be printed is lost, for there is the line on stderr. */
 void nx_json_print_failure(const struct nx_error *err);
 
+/* The same for an option that getopt_long() has complained of itself. */
+void nx_json_print_misuse(void);
+
 /* text as a string; if it is no UTF-8, with a ? for each byte that is not ASCII.  At most an error's message long then. */
 json_t *nx_json_text(const char *text);
 

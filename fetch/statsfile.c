@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "common/io.h"
+#include "common/json.h"
 
 static json_t *number(uint64_t value)
 {
@@ -60,7 +61,7 @@ json_t *nx_stats_json(const char *url, const char *state, bool resumed,
         { "touched", stats->touched },
         { "waiting", stats->waiting },
     };
-    json_t *all = json_pack("{s:s, s:s}", "url", url, "state", state);
+    json_t *all = json_pack("{s:o, s:s}", "url", nx_json_text(url), "state", state);
     if (!all)
         return NULL;
     for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
@@ -83,7 +84,7 @@ int nx_statsfile_write(const char *path, const char *url, const char *state, boo
         !all ? NULL : json_dumps(all, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     json_decref(all);
     if (!text)
-        return nx_fail(err, NX_ERR_SYSTEM, "%s: the URL is no UTF-8, or there is no memory", path);
+        return nx_fail(err, NX_ERR_SYSTEM, "%s: no memory", path);
     struct stat st;
     bool special = stat(path, &st) == 0 && !S_ISREG(st.st_mode); /* /dev/stderr, a pipe */
     NX_AUTO_FREE char *temp = NULL;

@@ -9,7 +9,7 @@
 #include "fetch/channel.h"
 #include "formats/manifest.h"
 
-/* What is written, as an object; NULL if url is no UTF-8, or without memory. */
+/* What is written, as an object; NULL without memory. */
 json_t *nx_stats_json(const char *url, const char *state, bool resumed,
                       const struct nx_stats *stats, const struct nx_manifest *manifest);
 

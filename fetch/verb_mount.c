@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `nxfetch mount`: the images as files, for any tool, until Ctrl-C or umount. */
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -19,11 +18,10 @@ static json_t *images_json(const struct nx_session *session)
     json_t *images = json_array();
     for (unsigned i = 0; i < manifest->n_images; i++) {
         const struct nx_image *image = &manifest->images[i];
-        char file[PATH_MAX];
-        snprintf(file, sizeof file, "%s/%s", session->images_dir, image->name);
-        json_array_append_new(images,
-                              json_pack("{s:s, s:o, s:o}", "name", image->name, "file",
-                                        nx_json_text(file), "size", nx_json_number(image->size)));
+        NX_AUTO_FREE char *file = nx_session_image_path(session, image->name);
+        json_array_append_new(images, json_pack("{s:s, s:o, s:o}", "name", image->name, "file",
+                                                file ? nx_json_text(file) : NULL, "size",
+                                                nx_json_number(image->size)));
     }
     return images;
 }

@@ -688,13 +688,6 @@ static int save_record(const struct run *run, struct nx_error *err)
     return 0;
 }
 
-/* With --json: what nxfetch status --json would say of it now. */
-static int tell(struct nx_session *session, struct nx_error *err)
-{
-    nx_session_set_state(session, "ended");
-    return nx_json_print(nx_status_json(session, NULL, false), err);
-}
-
 static void finish(struct run *run)
 {
     struct stat st;
@@ -735,13 +728,14 @@ int nx_verb_run(const struct nx_options *options, struct nx_error *err)
     if (ret == 0)
         ret = watch(&run, err);
     bool ran = ret == 0;
-    if (ret == 0 && options->record_file) {
-        nx_vm_stop(&run.vm, QUIT_MS);
+    if (ret == 0 && (options->record_file || options->json)) { /* all has been counted then */
+        nx_vm_stop(&run.vm, run.session.waits ? QUIT_STUCK_MS : QUIT_MS);
         nx_session_stop_engine(&run.session);
-        ret = save_record(&run, err);
     }
+    if (ret == 0 && options->record_file)
+        ret = save_record(&run, err);
     if (ret == 0 && options->json)
-        ret = tell(&run.session, err);
+        ret = nx_json_print(nx_status_json(&run.session, NULL, false), err);
     if (ret < 0 && !ran &&
         nx_session_interrupted(&run.session)) /* it also reaches the programs that we run */
         nx_fail(err, NX_ERR_CANCELLED, "interrupted");

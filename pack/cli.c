@@ -85,6 +85,7 @@ bool nx_cli_option(int c, int *ret_status)
         *ret_status = print("");
         return true;
     default: /* getopt has told it */
+        nx_json_print_misuse();
         *ret_status = try_help();
         return true;
     }

@@ -168,6 +168,15 @@ static int write_port_file(const char *path, const struct nx_server *server,
     return 0;
 }
 
+static int tell(const struct options *opt, const struct nx_server *server, struct nx_error *err)
+{
+    return nx_json_print(json_pack("{s:o, s:s, s:i, s:s?}", "dir", nx_json_text(opt->server.dir),
+                                   "url", nx_server_url(server), "port",
+                                   (int)nx_server_port(server), "metrics",
+                                   nx_server_metrics_url(server)),
+                         err);
+}
+
 /* Until Ctrl-C.  The signals are blocked all the time but while waiting, so that none can
  * come between looking and waiting; the server's threads inherit that and never see one.
  */
@@ -180,26 +189,21 @@ static int serve(const struct options *opt, const sigset_t *unblocked, struct nx
     if (opt->port_file && write_port_file(opt->port_file, server, &port_file, err) < 0)
         return -1;
     const char *metrics = nx_server_metrics_url(server);
-    if (nx_json_wanted() &&
-        nx_json_print(json_pack("{s:o, s:s, s:i, s:s?}", "dir", nx_json_text(opt->server.dir),
-                                "url", nx_server_url(server), "port", (int)nx_server_port(server),
-                                "metrics", metrics),
-                      err) < 0)
-        return -1;
     nx_log(NX_LOG_NOTICE, "serving %s at %s (Ctrl-C ends it)", opt->server.dir,
            nx_server_url(server));
     if (metrics)
         nx_log(NX_LOG_NOTICE, "figures at %s", metrics);
     if (opt->port_file && nx_newfile_commit(&port_file, err) < 0)
         return nx_fail_while(err, "--port-file");
-    while (!nx_interrupted()) {
+    int ret = nx_json_wanted() ? tell(opt, server, err) : 0;
+    while (ret == 0 && !nx_interrupted()) {
         sigsuspend(unblocked);
         if (log_was_moved)
             reopen_log(server);
     }
     if (opt->port_file)
         unlink(opt->port_file);
-    return 0;
+    return ret;
 }
 
 static int serve_until_interrupted(const struct options *opt)
@@ -237,9 +241,10 @@ static bool answer_option(int c, int *ret_status)
         puts("nxserve " NX_VERSION);
     else if (c != '?')
         return false;
-    if (c == '?')
-        *ret_status = try_help(); /* getopt_long() has said what is wrong */
-    else
+    if (c == '?') {
+        nx_json_print_misuse(); /* getopt_long() has said what is wrong */
+        *ret_status = try_help();
+    } else
         *ret_status = nx_flush_stdout(&err) < 0 ? nx_log_failure(&err) : 0;
     return true;
 }
