@@ -127,21 +127,21 @@ deps:
 	@sh tests/deps.sh
 
 # One compiler for each processor, unless make was told how many.
-JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+COMPILERS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 demo:
 	@$(MAKE) --no-print-directory deps
-	@$(MAKE) --no-print-directory $(JOBS) all
+	@$(MAKE) --no-print-directory $(COMPILERS) all
 	@BUILD=$(B) sh tests/demo.sh
 
 check:
 	@$(MAKE) --no-print-directory deps
-	@$(MAKE) --no-print-directory $(JOBS) tested
+	@$(MAKE) --no-print-directory $(COMPILERS) tested
 	@$(MAKE) --no-print-directory check-run TESTS='$(CHECK_TESTS)'
 
 check-all:
 	@$(MAKE) --no-print-directory deps
-	@$(MAKE) --no-print-directory $(JOBS) tested
+	@$(MAKE) --no-print-directory $(COMPILERS) tested
 	@$(MAKE) --no-print-directory check-run TESTS='$(CHECK_TESTS) $(SLOW_TESTS)'
 
 check-minutes:
@@ -196,7 +196,7 @@ fuzz-programs: $(FUZZ_PROGRAMS:%=$(B)/%)
 BENCHED := all $(patsubst %,$(B)/%,$(filter tools/%,$(TEST_PROGRAMS)))
 bench:
 	@$(MAKE) --no-print-directory deps
-	@$(MAKE) --no-print-directory $(JOBS) $(BENCHED)
+	@$(MAKE) --no-print-directory $(COMPILERS) $(BENCHED)
 	@BUILD=$(B) QUICK=$(QUICK) bash tests/bench/run.sh $(T)
 
 # What a desktop opens links, packages and references with, and shows of us; its own caches of that are made anew if it has any.

@@ -46,8 +46,8 @@ session_start() {
         kill -0 $LIBVIRTD 2>/dev/null || break
         sleep 0.1
     done
-    echo "libvirtd does not start: $(tail -n 1 "$SESSION/libvirtd.log")"
-    exit 77
+    echo "FAILED: libvirtd does not start: $(tail -n 1 "$SESSION/libvirtd.log")"
+    exit 1
 }
 
 as_author() { "${AUTHOR[@]}" "$@"; }
