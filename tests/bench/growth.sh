@@ -3,6 +3,7 @@
 # What grows, and what must not: the start-up index with the size of a sparse disk; the time until QEMU is started with
 # the number of machines of one package on this host.
 . tests/lib/http.sh
+. tests/lib/relay.sh
 . tests/lib/guests.sh
 . tests/lib/qemu.sh
 . tests/bench/lib.sh
@@ -43,6 +44,13 @@ done
 began() { sed 's/.*) //' "/proc/$1/stat" | cut -d ' ' -f 20; }
 
 machines=() started=() ran=() requests=()
+at_end() {
+    local status=$?
+    [ ${#machines[@]} = 0 ] || kill -TERM "${machines[@]}" 2>/dev/null
+    (exit $status)
+    end_of_test
+}
+trap at_end EXIT
 one_more() {
     boot --trust "$TRUST" --memory 32M --no-network "$URL_BASE/sparse-10.nxpk"
     machines+=("$FETCH_PID")
@@ -83,4 +91,5 @@ done
 row 'nxfetch for 52 machines: memory for each, KiB (Pss)' $((pss / 52)) '' ''
 for pid in "${machines[@]}"; do kill -INT "$pid"; done
 for pid in "${machines[@]}"; do FETCH_PID=$pid fetch_ended 30; done
+machines=()
 nothing_left

@@ -65,7 +65,7 @@ names=(debian-saved debian-saved-1g debian-saved-2g debian-saved-4g)
 for name in "${names[@]}"; do
     guest $name >&2 || exit
     save=$(packed_from) domain=$GUEST/domain.xml
-    took=$(for ((i = 0; i < (RUNS > 3 ? 3 : RUNS); i++)); do added || exit; done | median) || exit
+    took=$(set -o pipefail; for ((i = 0; i < (RUNS > 3 ? 3 : RUNS); i++)); do added || exit; done | median) || exit
     row "packing $name: seconds that the memory adds" "$took" '' ''
     row '  ... bytes of the package, and of the save' "$(stat -c %s "$work/out.nxpk")" "$(stat -c %s "$save")" ''
     peak_row '  ...' --no-train "$save" || exit
@@ -77,7 +77,7 @@ for gib in 1 10 100 1024; do
     qemu-img create -q -f qcow2 "$work/sparse.qcow2" ${gib}G >&2 || exit
     for i in {0..15}; do echo "write -q -P $((i + 1)) $((gib * 64 * i))M 1M"; done | qemu-io -f qcow2 "$work/sparse.qcow2" >&2 || exit
     sed "s|<source file='[^']*'/>|<source file='$PWD/$work/sparse.qcow2'/>|" build/guests/debian/domain.xml >"$work/sparse.xml"
-    took=$(for ((i = 0; i < RUNS; i++)); do seconds pack "$work/sparse.xml" || exit; done | median) || exit
+    took=$(set -o pipefail; for ((i = 0; i < RUNS; i++)); do seconds pack "$work/sparse.xml" || exit; done | median) || exit
     row "packing $gib GiB, 16 MiB of it data: seconds" "$took" '' ''
     row '  ... bytes' "$(stat -c %s "$work/out.nxpk")" '' ''
     peak_row '  ...' "$work/sparse.xml" || exit

@@ -44,7 +44,7 @@ peak=$(sort -n "$WORK/rss" | tail -n 1)
 row 'nxfetch while it pulls: the highest peak memory, KiB' "$peak" 65536 "$(ratio "$peak" 65536)" 1
 
 start_relay "${LINE_100M[@]}" || exit
-taken=$(for ((n = 0; n < (RUNS > 3 ? 3 : RUNS); n++)); do over_link; done | median)
+taken=$(set -o pipefail; for ((n = 0; n < (RUNS > 3 ? 3 : RUNS); n++)); do over_link || exit; done | median) || exit
 row 'pull over 100 Mbit/s: its rate, of the link'"'"'s' "$taken" "$(rate_of_link)" "$(ratio "$(rate_of_link)" "$taken")" +0.97
 
 # ---- a disk in the cache ----
