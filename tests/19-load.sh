@@ -23,13 +23,13 @@ mkdir "$work/www"
 start_nxserve "$work/www" --quiet --metrics 0 || exit 1
 METRICS=http://127.0.0.1:$(sed -n 2p "$HTTP_HOME/port")/metrics URL_BASE=http://127.0.0.1:$(sed -n 1p "$HTTP_HOME/port")
 files=$(open_files "$SERVER_PID")
-ok '300 idle and 60 active clients' load_on -i 300 -a 60 -s 1 "$URL_BASE/a.nxpk"
-is 'all were held' '300 0' "$(loaded idle_kept) $(loaded failures)"
+ok '1,000 idle and 200 active clients' load_on -i 1000 -a 200 -s 2 "$URL_BASE/a.nxpk"
+is 'all were held' '1000 0' "$(loaded idle_kept) $(loaded failures)"
 first=$(peak_kib "$SERVER_PID")
-at_most 'peak memory, KiB' "$first" 49152
-is 'connections' 361 "$(figure nxserve_connections_total)"
-for round in 1 2 3; do ok "the same again, $round" load_on -i 300 -a 60 -s 0.5 "$URL_BASE/a.nxpk"; done
-at_most 'peak memory after three times as much, KiB' "$(peak_kib "$SERVER_PID")" $((first + 2048))
+at_most 'peak memory, KiB' "$first" 65536
+is 'connections' 1201 "$(figure nxserve_connections_total)"
+for round in 1 2 3; do ok "the same again, $round" load_on -i 1000 -a 200 -s 2 "$URL_BASE/a.nxpk"; done
+at_most 'peak memory after three times as much, KiB' "$(peak_kib "$SERVER_PID")" $((first + first / 10))
 alone() { [ "$(figure nxserve_connections)" = 0 ]; }
 wait_for 10 "$SERVER_PID" alone || fail "connections are left: $(figure nxserve_connections)"
 at_most 'files that stay open' "$(open_files "$SERVER_PID")" $((files + 2)) # curl's, for the figures

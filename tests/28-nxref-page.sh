@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # nxref --html's pages in a real browser, on a phone and a desktop, light and dark: drawn without a sideways scroll and with
-# enough contrast, used by mouse and keyboard; what is clicked and copied there runs; and its policy forbids what it says.
+# enough contrast, used by mouse and keyboard; the copied commands name the machines that they stand beside (a real click on Run is
+# tests/29-desktop-link.sh); and its policy forbids what it says.
 # KEEP=DIR keeps the pictures of it there.
 set -u
 . tests/lib/pack.sh
@@ -72,7 +73,7 @@ ok "a click on #machine-2 a.other" click '#machine-2 a.other'
 wait_for 20 "$SERVER_PID" downloaded || fail "the reference is not downloaded"
 is "what is downloaded" "$(hash_of "$root/drawing.netx")" "$(hash_of "$BROWSER_DOWNLOADS/drawing.netx")"
 
-# What is copied runs.
+# What is copied names this machine, to nxfetch info in the place of running it.
 mkdir "$work/bin"
 printf '#!/bin/sh\n[ "$1" != --allow-unsigned ] || shift\nexec %s info --json "$@"\n' "$(realpath "$BUILD/nxfetch")" >"$work/bin/nxfetch"
 chmod +x "$work/bin/nxfetch"

@@ -124,7 +124,7 @@ start_varnish_cache
 case $? in
 0)
     varnish_base=$URL_BASE
-    check_cold "$varnish_base" "$varnish_log" 0
+    check_cold "$varnish_base" "$varnish_log" "$BOOTING"
     # It fetches all of it for them: that is why docs/admin.md prefers nginx.
     same "the end of a package" "$(ask -r -100 "$varnish_base/tail.nxpk")" 206
     settled "$varnish_log" tail.nxpk "$size"

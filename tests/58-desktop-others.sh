@@ -37,7 +37,7 @@ click "vmnetx+$direct/absent.nxpk"
 ended 1 '404'
 same "kdialog's error" "$(tail -n 2 "$WORK/kdialog" | tr '\n' ' ')" "--error <qt>$direct/absent.nxpk: not found (HTTP status 404)</qt> "
 rm "$WORK/bin/kdialog"
-echo "kdialog: asks and tells"
+echo "kdialog, as far as a script can stand for it: asks and tells"
 
 ln -s /usr/bin/xmessage "$WORK/bin/xmessage"
 click "$link"

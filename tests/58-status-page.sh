@@ -31,7 +31,7 @@ new_cache
 "$NXFETCH" status --web >"$WORK/url" 2>"$WORK/page.log" </dev/null &
 http_started $!
 page=$!
-wait_for 10 $page test -s "$WORK/url" || die "no page: $(cat "$WORK/page.log")"
+wait_for 60 $page test -s "$WORK/url" || die "no page: $(cat "$WORK/page.log")"
 url=$(cat "$WORK/url")
 [[ $url == http://127.0.0.1:*/?token=* ]] || die "its URL: $url"
 same "status without the token" "$(curl -s -o /dev/null -w '%{http_code}' "${url%%\?*}status.json")" 403
@@ -113,7 +113,7 @@ for how in "390 844 light" "390 844 dark" "320 640 light" "1280 900 light" "1280
     read -r width height colours <<<"$how"
     device "$width" "$height" "$colours" || die "a device"
     drawn() { [ "$(script 'const m = document.querySelector(".map"); return m.width == Math.round(m.clientWidth * devicePixelRatio)')" = true ]; }
-    wait_for 10 $page drawn || die "the map is not drawn anew at $how"
+    wait_for 60 $page drawn || die "the map is not drawn anew at $how"
     same "$how: faults" "$(script "$faults")" ""
     screen "$pictures/status-$width-$colours.png"
     same "$how: the picture's width" "$(pngtopnm "$pictures/status-$width-$colours.png" | head -n 2 | tail -n 1 | cut -d ' ' -f 1)" "$width"

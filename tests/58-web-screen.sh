@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The machine's screen in a real browser: seen, typed into, reset and switched off by clicks; and who gets to it otherwise.
-#   KEEP=DIR: keep there what Chromium has drawn
+# What Chromium has drawn is looked at, on a desktop and on a phone.   KEEP=DIR: keep it there
 . tests/lib/http.sh
 . tests/lib/qemu.sh
 . tests/lib/screens.sh
@@ -31,7 +31,16 @@ LOOK='const canvas = document.querySelector("#screen canvas"), points = canvas &
     ? new Uint32Array(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer) : [];'
 COLOURS="(() => { $LOOK return new Set(points).size; })()"
 FIRST="(() => { $LOOK return points[0]; })()"
-keep() { [ -z "${KEEP:-}" ] || { mkdir -p "$KEEP" && screen "$KEEP/$1.png"; }; }
+pictures=${KEEP:-$WORK/pictures}
+mkdir -p "$pictures"
+# keep NAME: a picture of the page, so wide, in which the machine's own colours are to be seen.
+keep() { screen "$pictures/$1.png"; }
+# shows NAME WIDTH COLOURS: it is so wide, has so many colours at least, and no page wider than the window
+shows() {
+    same "$1: the picture's width" "$(pngtopnm "$pictures/$1.png" | head -n 2 | tail -n 1 | cut -d ' ' -f 1)" "$2"
+    at_least "$1: colours in the picture" "$(pngtopnm "$pictures/$1.png" 2>/dev/null | ppmhist -noheader 2>/dev/null | wc -l)" "$3"
+    same "$1: wider than its window" "$(script 'return document.documentElement.scrollWidth > innerWidth')" false
+}
 # answer PATH [CURL'S OPTION...]: the status
 answer() { curl -s -m 10 -o /dev/null -w '%{http_code}' "${@:2}" "http://127.0.0.1:$PORT$1"; }
 
@@ -86,7 +95,13 @@ until_page 60 "the guest's picture" "$COLOURS === $DRAWING_COLOURS"
 same "its title" "$(script 'return document.title')" "Listener's & Co."
 same "the address that is left" "$(script 'return location.pathname + location.search + location.hash')" "$RUN"
 same "its size" "$(script 'const c = document.querySelector("#screen canvas"); return `${c.width} ${c.height}`')" "$DRAWING_SIZE"
-keep drawing
+for how in "1280 900 light" "390 844 dark"; do
+    device $how || die "a device"
+    until_page 20 "the guest's picture at $how" "$COLOURS === $DRAWING_COLOURS"
+    keep "drawing-${how%% *}"
+    shows "drawing-${how%% *}" "${how%% *}" 100
+done
+device 1280 900 light
 first=$(script "return $FIRST")
 press a
 until_page 20 "an answer to a letter" "$COLOURS === 1"

@@ -147,9 +147,7 @@ else
     in_root dpkg -V nxpack nxfetch nxserve nxpk-doc
     for program in nxpack nxref nxfetch nxserve; do
         in_root man "$program" 2>/dev/null | grep -q "^NAME" || die "man $program"
-        completion=/usr/share/bash-completion/completions/$program
-        [ ! -e "$root$completion" ] ||
-            in_root bash -c '. /usr/share/bash-completion/bash_completion; _completion_loader "$1"; complete -p "$1"' - $program >/dev/null || die "completion of $program"
+        in_root bash -c '. /usr/share/bash-completion/bash_completion; _completion_loader "$1"; complete -p "$1"' - $program | grep -q "$program" || die "completion of $program"
     done
     # The triggers of those who keep a desktop's caches have run.
     get install shared-mime-info desktop-file-utils
