@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # All benchmarks, or those whose name contains $1, as rows of a table: ours, the peer's, the ratio, and whether it is what
-# was to be reached.  At most 40 minutes, with QUICK=1 5, once the guests are made (prepare.sh; 5 minutes more); QUICK leaves
+# was to be reached.  At most 40 minutes, with QUICK=1 5, once the guests are made (prepare.sh; 7 minutes more); QUICK leaves
 # whole boots out, for the replay of one shows the same.
 #   RUNS=5 BOOT_RUNS=3 tests/bench/run.sh [pack|boot|resume|trace|update|pull|growth|serve]
 cd "$(dirname "$0")/../.." || exit
