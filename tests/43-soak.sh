@@ -46,11 +46,11 @@ end=$((SECONDS + SOAK))
 for ((n = 0; SECONDS < end; n++)); do
     for_seconds 1
     case $((n % 5)) in
-    0) relay_cut; for_seconds 1 ;;
+    0) relay_stop; for_seconds 9 ;; # long enough for the user to be told
     1) relay_stop; for_seconds 2 ;;
     2) relay_slow; for_seconds 2 ;;
     3) kill -STOP "$ENGINE"; relay_cut; for_seconds 2; kill -CONT "$ENGINE" ;;
-    4) relay_stop; for_seconds 7 ;;
+    4) relay_cut; for_seconds 1 ;;
     esac
     relay_go
 done

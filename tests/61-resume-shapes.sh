@@ -55,7 +55,8 @@ talk 30 'run:awk "/^Node/ { zone = \$4 } zone == \"Normal\" && /nr_zone_(in)?act
 echo "big-saved: package $(stat -c %s "$PACKAGE") bytes"
 power_off
 
-name=writing-saved ask='cat /data/*.sum; echo; sleep 3; cat /data/*.sum'
+# Until there is one sum more than files; a slow machine may need some seconds for it.
+name=writing-saved ask='n=0; : >/tmp/sums; while [ $(sort -u /tmp/sums | grep -c w) -lt 5 ] && [ $n -lt 30 ]; do cat /data/*.sum >>/tmp/sums; sleep 1; n=$((n + 1)); done; cat /tmp/sums'
 resume writing-saved
 # A sum is empty for the moment in which it is written.
 [ "$(sort -u <<<"$SAID" | grep -c w)" -ge 5 ] || die "it does not write any more: $SAID"
