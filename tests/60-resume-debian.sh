@@ -10,7 +10,8 @@ echo "accelerator: $ACCEL"
 start_nginx "$WORK/www" || exit
 SERVER=$SERVER_PORT
 
-# resumed GUEST LIMIT: the machine answers, having cost at most LIMIT bytes.
+# resumed GUEST: the machine answers, having cost its boot set and little else.  How large that is, is the guest's matter:
+# one at rest touches 5 MB by itself ten seconds later and 20 MB after a minute, and its training may see such a moment.
 resumed() {
     package "$1" || die "packing $1"
     publish "$PACKAGE"
@@ -22,10 +23,12 @@ resumed() {
     echo "$1: answered after $(boot_seconds) s"
     fresh_stats
     same "$1: resumed" "$(stat_of .resumed)" true
-    local bytes
-    bytes=$(stat_of .bytes)
-    echo "$1: $bytes bytes in $(stat_of .requests) requests; save $(stat -c %s "$GUEST"/*.save), package $(stat -c %s "$PACKAGE")"
-    at_most "$1: bytes when it answered" "$bytes" "$2"
+    local bytes save boot_set
+    bytes=$(stat_of .bytes) save=$(stat -c %s "$GUEST"/*.save)
+    boot_set=$("$BUILD/nxfetch" info --json "$PACKAGE" | jq .boot_set)
+    echo "$1: $bytes bytes in $(stat_of .requests) requests; boot set $boot_set, save $save, package $(stat -c %s "$PACKAGE")"
+    at_most "$1: bytes of its boot set" "$boot_set" $((save / 6))
+    at_most "$1: bytes when it answered, beside its boot set" $((bytes - boot_set)) $((save / 100))
 }
 
 # What the guest says now must be what it said before it was saved.
@@ -51,10 +54,10 @@ went_on() {
     [ "$after" -gt "$before" ] && [ "$gaps" = 'no gap' ] || die "the counting process: $(cat "$WORK/said")"
 }
 
-resumed debian-saved 5000000
+resumed debian-saved
 went_on
 halt
-resumed debian-saved-2g 6000000
+resumed debian-saved-2g
 went_on
 halt
 
