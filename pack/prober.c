@@ -277,7 +277,8 @@ int nx_prober_ask(struct nx_prober *prober, const char *url, const struct nx_que
     }
 }
 
-const char *nx_prober_field(const struct nx_prober *prober, const char *name,
+/* Of which of a chain of redirects' answers, as curl counts them: 0 is the first, -1 the last. */
+static const char *field_of(const struct nx_prober *prober, const char *name, int answer,
                             char text[static NX_FIELD_MAX])
 {
     struct curl_header *header;
@@ -285,10 +286,22 @@ const char *nx_prober_field(const struct nx_prober *prober, const char *name,
     text[0] = '\0';
     for (size_t i = 0;
          len < NX_FIELD_MAX - 1 &&
-         curl_easy_header(prober->easy, name, i, CURLH_HEADER, -1, &header) == CURLHE_OK;
+         curl_easy_header(prober->easy, name, i, CURLH_HEADER, answer, &header) == CURLHE_OK;
          i++) {
         int n = snprintf(text + len, NX_FIELD_MAX - len, "%s%s", i ? ", " : "", header->value);
         len += n > 0 ? (size_t)n : 0;
     }
     return nx_plain_ascii(text);
+}
+
+const char *nx_prober_field(const struct nx_prober *prober, const char *name,
+                            char text[static NX_FIELD_MAX])
+{
+    return field_of(prober, name, -1, text);
+}
+
+const char *nx_prober_first_field(const struct nx_prober *prober, const char *name,
+                                  char text[static NX_FIELD_MAX])
+{
+    return field_of(prober, name, 0, text);
 }

@@ -74,6 +74,10 @@ void nx_reply_release(struct nx_reply *reply);
 const char *nx_prober_field(const struct nx_prober *prober, const char *name,
                             char text[static NX_FIELD_MAX]);
 
+/* The same of the answer that came before all redirects, which is the last reply itself where there was none. */
+const char *nx_prober_first_field(const struct nx_prober *prober, const char *name,
+                                  char text[static NX_FIELD_MAX]);
+
 /* The addresses that url's host has, as text, each once; at most NX_PROBER_ADDRESSES.  None if it is an address itself
  * or has none.
  */

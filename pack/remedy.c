@@ -147,10 +147,8 @@ static const struct {
     [NX_TROUBLE_SLOW] = { "slow", NX_SEVERITY_WARNING,
                           "A machine waits so long for each piece that was not fetched ahead.",
                           "Serve the file from the disk, without a program in between; where a "
-                          "cache "
-                          "stands before a far origin, let it fetch slices (nginx: slice), and "
-                          "read "
-                          "the package once, to fill it." },
+                          "cache stands before a far origin, let it fetch slices (nginx: slice), "
+                          "and read the package once, to fill it." },
     [NX_TROUBLE_CERTIFICATE_ENDS] = { "certificate-ends", NX_SEVERITY_WARNING,
                                       "nxfetch refuses the server from then on.",
                                       "Renew the certificate, and see whether something does that "
@@ -285,6 +283,35 @@ int nx_webserver_has_config(enum nx_webserver webserver)
     "    )\n"                                                               \
     "}\n"
 
+/* Where a program, another server or a redirect stands between, the server itself has the better answer: the same lines
+ * mend all that those do wrong.  The folder is the one of docs/admin.md.
+ */
+#define FOLDER "from the folder that has it, here /srv/nxpk. "
+#define ITSELF(server)                                                             \
+    "That comes from a program or a server behind " server ", mostly. Let " server \
+    " serve the file itself, " FOLDER
+#define HERE(server)                                                                     \
+    "Publish the URL where the redirects end. Or let " server " serve the file at this " \
+    "one, " FOLDER
+#define HERE_NGINX \
+    "A return or rewrite of the server block itself belongs into its location / { … }. " IN_NGINX
+#define FAR_NGINX \
+    "For one that lies far away, nginx/nxpk-cache.conf makes a cache with slices of it. "
+#define IN_APACHE_REWRITE \
+    "In the virtual host, before its other RewriteRules (and a2enmod rewrite):"
+#define NGINX_ITSELF "root /srv/nxpk;\n"
+#define APACHE_ITSELF                                                    \
+    "RewriteEngine On\n"                                                 \
+    "RewriteRule \"(?i)^/(.*\\.(" NAMES "))$\" \"/srv/nxpk/$1\" [END]\n" \
+    "<Directory \"/srv/nxpk\">\n    Require all granted\n</Directory>\n"
+#define LIGHTTPD_ITSELF                                \
+    "$HTTP[\"url\"] =~ \"(?i)" PACKAGES "\" {\n"       \
+    "    url.redirect = ( )\n    proxy.server = ( )\n" \
+    "    server.document-root = \"/srv/nxpk\"\n}\n"
+#define CADDY_ITSELF                            \
+    "@nxpk_here path_regexp (?i)" PACKAGES "\n" \
+    "handle @nxpk_here {\n    root * /srv/nxpk\n    file_server\n}\n"
+
 static const struct {
     enum nx_webserver webserver;
     enum nx_trouble trouble;
@@ -322,6 +349,14 @@ static const struct {
     { NX_WEBSERVER_NGINX,
       NX_TROUBLE_NO_HTTP2,
       { "In the server block, with the address that it listens on:", "listen 443 ssl http2;\n" } },
+    { NX_WEBSERVER_NGINX, NX_TROUBLE_WEAK_ETAG, { ITSELF("nginx") IN_NGINX, NGINX_ITSELF } },
+    { NX_WEBSERVER_NGINX, NX_TROUBLE_REDIRECTS, { HERE("nginx") HERE_NGINX, NGINX_ITSELF } },
+    { NX_WEBSERVER_NGINX, NX_TROUBLE_SLOW, { ITSELF("nginx") FAR_NGINX IN_NGINX, NGINX_ITSELF } },
+    { NX_WEBSERVER_NGINX,
+      NX_TROUBLE_CONTENT_RANGE,
+      { "Where what stands behind nginx is wrong itself, serve the file from its folder (root). "
+        "Else, in the location that has the proxy_pass, in the place of what it says of Range:",
+        "proxy_set_header Range $http_range;\nproxy_set_header If-Range $http_if_range;\n" } },
 
     /* Apache */
     { NX_WEBSERVER_APACHE,
@@ -366,6 +401,16 @@ static const struct {
     { NX_WEBSERVER_APACHE,
       NX_TROUBLE_NO_HTTP2,
       { "In the virtual host (and a2enmod http2):", "Protocols h2 http/1.1\n" } },
+    { NX_WEBSERVER_APACHE,
+      NX_TROUBLE_WEAK_ETAG,
+      { ITSELF("Apache") IN_APACHE_REWRITE, APACHE_ITSELF } },
+    { NX_WEBSERVER_APACHE,
+      NX_TROUBLE_REDIRECTS,
+      { HERE("Apache") IN_APACHE_REWRITE, APACHE_ITSELF } },
+    { NX_WEBSERVER_APACHE, NX_TROUBLE_SLOW, { ITSELF("Apache") IN_APACHE_REWRITE, APACHE_ITSELF } },
+    { NX_WEBSERVER_APACHE,
+      NX_TROUBLE_CONTENT_RANGE,
+      { ITSELF("Apache") IN_APACHE_REWRITE, APACHE_ITSELF } },
 
     /* lighttpd */
     { NX_WEBSERVER_LIGHTTPD,
@@ -409,6 +454,16 @@ static const struct {
       NX_TROUBLE_NO_HTTP2,
       { "In lighttpd.conf, in the place of the server.feature-flags that it has:",
         "server.feature-flags = ( \"server.h2proto\" => \"enable\" )\n" } },
+    { NX_WEBSERVER_LIGHTTPD,
+      NX_TROUBLE_WEAK_ETAG,
+      { ITSELF("lighttpd") IN_LIGHTTPD, LIGHTTPD_ITSELF } },
+    { NX_WEBSERVER_LIGHTTPD,
+      NX_TROUBLE_REDIRECTS,
+      { HERE("lighttpd") IN_LIGHTTPD, LIGHTTPD_ITSELF } },
+    { NX_WEBSERVER_LIGHTTPD, NX_TROUBLE_SLOW, { ITSELF("lighttpd") IN_LIGHTTPD, LIGHTTPD_ITSELF } },
+    { NX_WEBSERVER_LIGHTTPD,
+      NX_TROUBLE_CONTENT_RANGE,
+      { ITSELF("lighttpd") IN_LIGHTTPD, LIGHTTPD_ITSELF } },
 
     /* Caddy */
     { NX_WEBSERVER_CADDY,
@@ -449,6 +504,15 @@ static const struct {
     { NX_WEBSERVER_CADDY,
       NX_TROUBLE_NO_HTTP2,
       { IN_CADDY_GLOBAL, "servers {\n    protocols h1 h2\n}\n" } },
+    { NX_WEBSERVER_CADDY, NX_TROUBLE_WEAK_ETAG, { ITSELF("Caddy") IN_CADDY, CADDY_ITSELF } },
+    { NX_WEBSERVER_CADDY,
+      NX_TROUBLE_REDIRECTS,
+      { "Publish the URL where the redirects end. Or let the redirect leave packages out: in the "
+        "site's block of the Caddyfile, in the place of the redir, with its own target:",
+        "@not_nxpk not path_regexp (?i)" PACKAGES "\n"
+        "redir @not_nxpk https://www.example.org{uri}\n" } },
+    { NX_WEBSERVER_CADDY, NX_TROUBLE_SLOW, { ITSELF("Caddy") IN_CADDY, CADDY_ITSELF } },
+    { NX_WEBSERVER_CADDY, NX_TROUBLE_CONTENT_RANGE, { ITSELF("Caddy") IN_CADDY, CADDY_ITSELF } },
 
     /* nxserve does all this by itself, but for these. */
     { NX_WEBSERVER_NXSERVE,
@@ -522,12 +586,20 @@ static const struct {
       NX_TROUBLE_COMPRESSES,
       { "In vcl_backend_response of the VCL:",
         "if (bereq.url ~ \"(?i)" PACKAGES "\") {\n    set beresp.do_gzip = false;\n}\n" } },
+    { NX_WEBSERVER_VARNISH,
+      NX_TROUBLE_WEAK_ETAG,
+      { "Varnish unpacks what the server behind it has compressed. In vcl_backend_fetch of the "
+        "VCL:",
+        "if (bereq.url ~ \"(?i)" PACKAGES "\") {\n    unset bereq.http.Accept-Encoding;\n}\n" } },
 };
 
 struct nx_remedy nx_remedy_for(enum nx_webserver webserver, enum nx_trouble trouble)
 {
+    /* Those that lead nowhere are mended as those that lead on. */
+    enum nx_trouble listed =
+        trouble == NX_TROUBLE_REDIRECT_REFUSED ? NX_TROUBLE_REDIRECTS : trouble;
     for (size_t i = 0; i < sizeof remedies / sizeof remedies[0]; i++)
-        if (remedies[i].webserver == webserver && remedies[i].trouble == trouble)
+        if (remedies[i].webserver == webserver && remedies[i].trouble == listed)
             return remedies[i].remedy;
     return (struct nx_remedy){ troubles[trouble].words, NULL };
 }

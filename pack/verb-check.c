@@ -43,7 +43,7 @@ static void print_lines(const char *lines)
 
 static void print_finding(const struct nx_webcheck *check, enum nx_trouble trouble)
 {
-    struct nx_remedy remedy = nx_remedy_for(check->webserver, trouble);
+    struct nx_remedy remedy = nx_webcheck_remedy(check, trouble);
     printf("\n%s: %s\n", nx_severity_name(nx_trouble_severity(trouble)), check->found[trouble]);
     printf("    %s\n    %s\n", nx_trouble_cost(trouble), remedy.words);
     if (remedy.lines)
@@ -86,7 +86,7 @@ static void print_counts(const struct nx_webcheck *check)
 static bool has_lines(const struct nx_webcheck *check)
 {
     for (int t = 0; t < NX_TROUBLES; t++)
-        if (check->found[t][0] && nx_remedy_for(check->webserver, (enum nx_trouble)t).lines)
+        if (check->found[t][0] && nx_webcheck_remedy(check, (enum nx_trouble)t).lines)
             return true;
     return false;
 }
@@ -104,7 +104,7 @@ static void print_text(const struct nx_webcheck *check)
                               : "nxfetch works well from here");
     print_counts(check);
     if (has_lines(check) && nx_webserver_has_config(check->webserver))
-        printf("All of it for %s, ready to include: nxserve config %s\n",
+        printf("What packages need of %s, ready to include: nxserve config %s\n",
                nx_webserver_name(check->webserver), nx_webserver_id(check->webserver));
 }
 
@@ -112,7 +112,7 @@ static void print_text(const struct nx_webcheck *check)
 
 static json_t *finding_json(const struct nx_webcheck *check, enum nx_trouble trouble)
 {
-    struct nx_remedy remedy = nx_remedy_for(check->webserver, trouble);
+    struct nx_remedy remedy = nx_webcheck_remedy(check, trouble);
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?}", "id", nx_trouble_id(trouble), "severity",
                      nx_severity_name(nx_trouble_severity(trouble)), "what", check->found[trouble],
                      "cost", nx_trouble_cost(trouble), "remedy", remedy.words, "lines",

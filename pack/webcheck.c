@@ -36,6 +36,18 @@ unsigned nx_webcheck_count(const struct nx_webcheck *check, enum nx_severity sev
     return n;
 }
 
+struct nx_remedy nx_webcheck_remedy(const struct nx_webcheck *check, enum nx_trouble trouble)
+{
+    switch (trouble) {
+    case NX_TROUBLE_REDIRECT_REFUSED:
+    case NX_TROUBLE_REDIRECTS:
+    case NX_TROUBLE_DOWNGRADE:
+        return nx_remedy_for(check->redirector, trouble);
+    default:
+        return nx_remedy_for(check->webserver, trouble);
+    }
+}
+
 /* Why there is no answer to be judged. */
 static enum nx_trouble trouble_of_line(const struct nx_reply *reply)
 {
@@ -93,10 +105,13 @@ static void found_refusal(struct nx_webcheck_state *s, const struct nx_reply *re
 
 static void look_at_server(struct nx_webcheck_state *s)
 {
-    char via[NX_FIELD_MAX];
+    char server[NX_FIELD_MAX], via[NX_FIELD_MAX];
     nx_prober_field(&s->prober, "Server", s->check->server);
     nx_prober_field(&s->prober, "Via", via);
     s->check->webserver = nx_webserver_detect(s->check->server, via);
+    nx_prober_first_field(&s->prober, "Server", server);
+    nx_prober_first_field(&s->prober, "Via", via);
+    s->check->redirector = nx_webserver_detect(server, via);
 }
 
 int nx_webcheck_ask(struct nx_webcheck_state *s, const char *url,

@@ -26,7 +26,9 @@ struct nx_webcheck {
     char final_url[512];         /* where redirects have led to; "" before an answer */
     char server[NX_FIELD_MAX];   /* its header */
     enum nx_webserver webserver; /* told by that */
-    bool answered;               /* the fields below are set */
+    enum nx_webserver
+        redirector; /* whose answer the first redirect was; webserver if there was none */
+    bool answered;  /* the fields below are set */
     bool http2;
     unsigned redirects;
     bool have_package;
@@ -42,6 +44,9 @@ struct nx_webcheck {
  */
 int nx_webcheck_run(const char *url, const struct nx_webcheck_options *options,
                     struct nx_webcheck *ret_check, struct nx_error *err);
+
+/* What mends a trouble that was found, on the server whose matter it is. */
+struct nx_remedy nx_webcheck_remedy(const struct nx_webcheck *check, enum nx_trouble trouble);
 
 /* How many troubles of this severity were found. */
 unsigned nx_webcheck_count(const struct nx_webcheck *check, enum nx_severity severity);

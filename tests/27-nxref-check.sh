@@ -204,7 +204,7 @@ if started $? nginx; then
     "$NXREF" check "$URL_BASE/a.nxpk" >"$work/text"
     is 'text: status' 1 $?
     for line in "$URL_BASE/a.nxpk" 'error: the answer to a Range request has status 200, not 206' '        max_ranges 32;' \
-        'All of it for nginx, ready to include: nxserve config nginx'; do
+        'What packages need of nginx, ready to include: nxserve config nginx'; do
         is "text: $line" 1 "$(grep -cFx -- "$line" "$work/text")"
     done
     is 'text: the sum' 1 "$(grep -c '^nxfetch does not work from here (1 error, 2 warnings, 1 note)$' "$work/text")"

@@ -7,6 +7,8 @@ cd "$(dirname "$0")/.." || exit 1
 type jq >/dev/null || { echo 'jq is not installed'; exit 77; }
 . tests/lib/pack.sh
 . tests/lib/http.sh
+. tests/lib/origin.sh
+. tests/lib/sitecache.sh
 trap 'stop_servers; rm -rf "$work"' EXIT
 . tests/lib/check.sh
 
@@ -16,27 +18,34 @@ touch -r "$root/a.nxpk" "$root/a.nxpk.gz"
 # ---- as a careless admin does, and mended by the lines ----
 # mends SERVER ID MISTAKE [OPTION...]: SERVER_with MISTAKE LINES starts the server with the lines where they belong
 mends() {
-    local server=$1 id=$2 mistake=$3 before lines where=
+    local server=$1 id=$2 mistake=$3 before lines severity where=
     shift 3
     "${server}_with" "$mistake" ''
     started $? "$server" || return
     check "$URL_BASE/a.nxpk" "$@"
     finds "$server, $mistake" "$id" || return
-    [ "$(of "$id" severity)" = note ] || is "$server, $id: status" 1 "$status"
+    severity=$(of "$id" severity)
+    [ "$severity" = note ] || is "$server, $id: status" 1 "$status"
     before=$ids lines=$(of "$id" lines) where=$(of "$id" remedy)
     [ "$lines" != null ] || { fail "$server, $id: no lines"; return; }
+    # The folder and the redirect's target are the admin's.
+    lines=${lines//\/srv\/nxpk/$root} lines=${lines//https:\/\/www.example.org/${target:-}}
     stop_server "$SERVER_PID"
     "${server}_with" "$mistake" "$lines"
     started $? "$server, $id: mended" || return
     check "$URL_BASE/a.nxpk" "$@"
     lacks "$server, $mistake, mended by: $lines" "$id"
-    # Once ranges work, more is looked at.
-    [ "$id" = no-ranges ] || [ "$id" = compressed ] ||
+    # Once ranges work, more is looked at; and a server says other things of its own files than of a program's.
+    [ "$severity" = error ] || [ -n "${behind:-}" ] ||
         is "$server, $id: nothing else was broken" '' "$(comm -13 <(tr ' ' '\n' <<<"$before" | sort) <(tr ' ' '\n' <<<"$ids" | sort) | xargs)"
     stop_server "$SERVER_PID"
 }
 
-nginx_with() { start_nginx_plain "$root" "$1 ${2:+location ~* \"\\.(nxpk(\\.[0-9][0-9][0-9])?|netx)\$\" { $2 \}}"; }
+nginx_with() {
+    local lines=$2
+    case ${lines:+$where} in *'has the proxy_pass'*) lines="proxy_pass $behind; $lines" ;; esac
+    start_nginx_plain "$root" "$1 ${lines:+location ~* \"\\.(nxpk(\\.[0-9][0-9][0-9])?|netx)\$\" { $lines \}}"
+}
 nginx_tls_with() {
     local listen=ssl
     [ -z "$2" ] || listen=$(sed -n 's/^listen 443 \(.*\);$/\1/p' <<<"$2")
@@ -64,7 +73,11 @@ apache_with() {
     case ${lines:+${where:-}} in
     *'<FilesMatch'*) lines="<FilesMatch \"\\.(?i:nxpk(\\.[0-9][0-9][0-9])?|netx)\$\">"$'\n'$lines$'\n</FilesMatch>' ;;
     esac
-    start_apache "$root" --plain "$1"$'\n'"$lines"
+    # A mistake may say where the lines go.
+    case $1 in
+    *@LINES@*) start_apache "$root" --plain "${1/@LINES@/"$lines"}" ;;
+    *) start_apache "$root" --plain "$1"$'\n'"$lines" ;;
+    esac
 }
 apache_tls_with() { apache_with "$@" && URL_BASE=https://localhost:$SERVER_PORT; }
 modules=/usr/lib/apache2/modules
@@ -126,6 +139,7 @@ fi
 caddy_with() {
     case ${2:+${where:-}} in
     *'global options'*) start_caddy_plain "$root" "$1" "$2" ;;
+    *'in the place of the redir'*) start_caddy_plain "$root" "$2" ;;
     *) start_caddy_plain "$root" "$1"$'\n'"$2" ;;
     esac
 }
@@ -150,6 +164,71 @@ header Content-Type *
 }' "${good_ca[@]}"
 fi
 stop_all
+
+# ---- what a program or another server behind it does, or a redirect before it ----
+varnish_with() {
+    SERVER_PORT=${behind##*:}
+    printf 'vcl 4.1;\nbackend far { .host = "127.0.0.1"; .port = "%s"; }\nsub vcl_backend_fetch {\n%s}\n' "$SERVER_PORT" "$2" >"$work/vcl"
+    start_varnish_cache "$work/vcl"
+}
+# by_all ID: each server that hands on what $behind says, and is to send the file itself instead
+by_all() {
+    [ "$1" = content-range ] || ! http_find nginx >/dev/null || mends nginx "$1" "location / { proxy_pass $behind; }"
+    ! http_find apache2 >/dev/null || mends apache "$1" "$apache_proxy
+ProxyPass / $behind/"
+    ! http_find lighttpd >/dev/null || mends lighttpd "$1" "$ours"'
+server.modules += ( "mod_proxy" )
+proxy.server = ( "" => (( "host" => "127.0.0.1", "port" => '"${behind##*:}"' )) )'
+    ! http_find caddy >/dev/null || mends caddy "$1" "reverse_proxy $behind"
+}
+apache_proxy="LoadModule proxy_module $modules/mod_proxy.so
+LoadModule proxy_http_module $modules/mod_proxy_http.so
+LoadModule rewrite_module $modules/mod_rewrite.so"
+# A server of each kind, and one of the same kind that leads to it.
+# leads SERVER MISTAKE: in which @TARGET@ is the URL of the other one
+leads() {
+    local target
+    "$1_with" "${3:-}" ''
+    started $? "$1, redirected to" || return
+    target=$URL_BASE
+    mends "$1" redirects "${2//@TARGET@/$target}"
+    stop_all
+}
+! http_find nginx >/dev/null || leads nginx 'location / { return 301 @TARGET@$request_uri; }'
+! http_find apache2 >/dev/null || leads apache "$apache_proxy"$'\nRedirect 302 / @TARGET@/'
+! http_find apache2 >/dev/null || leads apache "$apache_proxy"$'\nRewriteEngine On\n@LINES@\nRewriteRule ^/(.*) @TARGET@/$1 [R=301]'
+! http_find lighttpd >/dev/null || leads lighttpd "$ours"'
+server.modules += ( "mod_redirect" )
+url.redirect = ( "^/(.*)" => "@TARGET@/$1" )' "$ours"
+! http_find caddy >/dev/null || leads caddy 'redir @TARGET@{uri}'
+if http_find nginx >/dev/null && start_nxserve "$root"; then
+    start_nginx_plain "$root" "location / { return 301 $URL_BASE\$request_uri; }"
+    check "$URL_BASE/a.nxpk"
+    is 'a redirect is mended where it is made' 'nxserve root /srv/nxpk;' "$(jq -r '."server-kind"' "$report") $(of redirects lines)"
+    stop_all
+fi
+! http_find nginx >/dev/null || mends nginx redirect-refused 'location / { return 302 /again$request_uri; }'
+# The program behind says nothing of itself, as many do.
+while read -r id mischief; do
+    start_origin "$root/a.nxpk" -m "$mischief" && origin_bad || { fail "$mischief: the origin"; continue; }
+    behind=$URL_BASE
+    [ "$id" != slow ] || may_be_slow=1
+    by_all "$id"
+    may_be_slow=
+    stop_all
+done <<'END'
+weak-etag weak-etag
+content-range wrong-range
+slow slow
+END
+if http_find nginx >/dev/null; then
+    start_nginx_plain "$root"
+    behind=$URL_BASE
+    mends nginx content-range "proxy_set_header Range 'bytes=0-1048575'; location / { proxy_pass $behind; }"
+    # Varnish asks for gzip, which this one makes of everything, and unpacks it for who does not.
+    ! http_find varnishd >/dev/null || mends varnish weak-etag ''
+    stop_all
+fi
 
 # ---- all lines at once: a server of which nobody has thought ----
 # all SERVER [MISTAKE]
