@@ -176,13 +176,13 @@ if command -v promtool >/dev/null; then
     settled nxserve_sent_bytes_total 100
     http_new_home prometheus
     http_guess_port
-    printf 'global: {scrape_interval: 200ms}\nscrape_configs: [{job_name: nxserve, static_configs: [{targets: ["%s"]}]}]\n' \
+    printf 'global: {scrape_interval: 2s}\nscrape_configs: [{job_name: nxserve, static_configs: [{targets: ["%s"]}]}]\n' \
         "$(sed 's,http://\(.*\)/metrics,\1,' <<<"$METRICS")" >"$HTTP_HOME/prometheus.yml"
     prometheus --config.file="$HTTP_HOME/prometheus.yml" --storage.tsdb.path="$HTTP_HOME/data" \
         --web.listen-address="127.0.0.1:$SERVER_PORT" >"$SERVER_LOG" 2>&1 </dev/null &
     http_started $!
     query() { curl -sS -G --data-urlencode "query=$1" "http://127.0.0.1:$SERVER_PORT/api/v1/query" 2>/dev/null | jq -r '.data.result[0].value[1]' 2>/dev/null; }
-    known() { [ "$(query nxserve_sent_bytes_total)" = 100 ]; }
+    known() { [ "$(query nxserve_sent_bytes_total) $(query 'up{job="nxserve"}') $(query 'nxserve_requests_total{code="206"}')" = '100 1 1' ]; }
     wait_for 60 "$SERVER_PID" known || fail 'Prometheus does not scrape it' "$(tail -n 5 "$SERVER_LOG")"
     is 'Prometheus: it is up' 1 "$(query 'up{job="nxserve"}')"
     is 'Prometheus: requests by status' 1 "$(query 'nxserve_requests_total{code="206"}')"

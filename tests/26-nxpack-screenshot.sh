@@ -16,22 +16,22 @@ cd "$work" || exit 1
 
 # ---- what is on it ----
 
-ok "nxpack --screenshot" "$NXPACK" -q --screenshot --train=6 in.xml out/a.nxpk
+ok "nxpack --screenshot" till_drawn out/a.png "$NXPACK" -q --screenshot --train=@ in.xml out/a.nxpk
 only out a.nxpk a.png
 is "its size" "$DRAWING_SIZE" "$(pngtopnm out/a.png | head -n 2 | tail -n 1)"
-is "its colours" "$DRAWING_COLOURS" "$(pngtopnm out/a.png | ppmhist -noheader 2>/dev/null | wc -l)"
+is "its colours" "$DRAWING_COLOURS" "$(colours_of out/a.png)"
 picture=$(pngtopnm out/a.png | sha256sum)
 ok "verify" "$NXPACK" verify -q out/a.nxpk
 is "trained" true "$("$NXPACK" info --json out/a.nxpk | jq '."boot-chunks-size" > 0')"
 
 cp out/a.nxpk out/b.other && chmod 600 out/b.other
-ok "train --screenshot" "$NXPACK" train -q --screenshot --seconds=6 out/b.other
+ok "train --screenshot" till_drawn out/b.other.png "$NXPACK" train -q --screenshot --seconds=@ out/b.other
 only out a.nxpk a.png b.other b.other.png
 is "the same picture" "$picture" "$(pngtopnm out/b.other.png | sha256sum)"
 is "it is for those who may read the package" '600 644' "$(stat -c %a out/b.other.png) $(stat -c %a out/a.png)"
 rm out/b.*
 
-ok "nxfetch --screenshot" "$NXFETCH" -q --display=none --no-network --allow-unsigned --until=6 --screenshot=out/c.png out/a.nxpk
+ok "nxfetch --screenshot" till_drawn out/c.png "$NXFETCH" -q --display=none --no-network --allow-unsigned --until=@ --screenshot=out/c.png out/a.nxpk
 is "the same picture" "$picture" "$(pngtopnm out/c.png | sha256sum)"
 rm out/c.png
 is "nothing is left of the run" '' "$(find "$XDG_RUNTIME_DIR" -name 'run-*')"

@@ -22,7 +22,7 @@ drawing_domain "$work/disk.raw" 'Drawing machine' 'It draws, and waits.' >"$work
 drawing_domain "$work/disk.raw" '&lt;img src=x onerror="window.pwned=1"&gt;&lt;script&gt;window.pwned=1&lt;/script&gt;' \
     "$(printf 'x%.0s' {1..400})" | sed /video/d >"$work/evil.xml"
 "$NXPACK" keygen -q "$work/a.pem" >/dev/null
-"$NXPACK" -q -k "$work/a.pem" --screenshot --train=6 "$work/in.xml" "$root/drawing.nxpk" || exit 1
+till_drawn "$root/drawing.png" "$NXPACK" -q -k "$work/a.pem" --screenshot --train=@ "$work/in.xml" "$root/drawing.nxpk" || exit 1
 "$NXPACK" -q "$work/evil.xml" "$root/it's evil.nxpk" || exit 1
 start_nxserve "$root" || exit 1
 url=$URL_BASE served=$SERVER_ACCESS_LOG
@@ -50,7 +50,7 @@ light=$(corner one-1280-light.png) dark=$(corner one-1280-dark.png)
 [ "$light" -gt 220 ] && [ "$dark" -lt 40 ] || fail "light and dark" "$light and $dark"
 is "width of the picture" 390 "$(pngtopnm "$pictures/many-390-dark.png" | head -n 2 | tail -n 1 | cut -d ' ' -f 1)"
 # The machine's own picture is on it, with nearly all its colours.
-[ "$(pngtopnm "$pictures/one-1280-light.png" | ppmhist -noheader 2>/dev/null | wc -l)" -gt 200 ] || fail "the machine's picture is not drawn"
+[ "$(colours_of "$pictures/one-1280-light.png")" -gt 200 ] || fail "the machine's picture is not drawn"
 
 # ---- by mouse ----
 

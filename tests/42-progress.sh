@@ -30,8 +30,8 @@ on_terminal() {
 escapes() { LC_ALL=C grep -ac $'\x1b' "$work/seen"; }
 redraws() { tr '\r' '\n' <"$work/seen" | grep -c '%  '; }
 
-# A slow line, so that there is something to see: five times 5 MB at 1.8 MB/s are 14 s.
-start_relay -r 1800000 -d 1 || exit 1
+# A slow line, so that there is something to see: five times 5 MB at 1.2 MB/s are 21 s.
+start_relay -r 1200000 -d 1 || exit 1
 slow=$URL_BASE/a.nxpk
 
 # All of those that take their time, at once.

@@ -78,9 +78,10 @@ for segment in "$(CACHE_OF)"/segments/*.seg; do flip "$segment" 10; done
 image_is_right a
 said "$(CACHE_OF)/segments/" "damaged at offset"
 nxfetch cache verify || die "cache verify"
+new_cache
 for turn in 1 2 3; do
     pulls a
-    flip "$(CACHE_OF)/index.mdb" 100
+    flip "$(CACHE_OF)/index.mdb" 1000 # of which only those that break its structure can be seen
     image_is_right a --offline
     said "$(CACHE_OF)/index.mdb" "damaged" "made anew"
 done

@@ -71,29 +71,26 @@ empty_log() {
     done
     : >"$PROXY_LOG"
 }
-went_past() { [ ! -s "$PROXY_LOG" ] || die "$1: it went through the proxy: $(cat "$PROXY_LOG")"; }
 
 # ---- a proxy that lets all through ----
 status=0
 start_squid open || status=$?
 if started $status squid; then
     proxy=http://127.0.0.1:$PROXY_PORT
+    nobody=http://127.0.0.1:9 # who goes there does not come back
     for url in "$plain" "$secure"; do
         takes "--proxy, $url" "${ca[@]}" --proxy "$proxy"
         went_through "--proxy, $url"
         takes "--proxy without a scheme, $url" "${ca[@]}" --proxy "127.0.0.1:$PROXY_PORT"
         went_through "--proxy without a scheme, $url"
-        takes "--noproxy, $url" "${ca[@]}" --proxy "$proxy" --noproxy 127.0.0.1,localhost
-        went_past "--noproxy, $url"
+        takes "--noproxy, $url" "${ca[@]}" --proxy "$nobody" --noproxy 127.0.0.1,localhost
         export http_proxy=$proxy https_proxy=$proxy
         takes "the environment, $url" "${ca[@]}"
         went_through "the environment, $url"
+        http_proxy=$nobody https_proxy=$nobody
         takes "the environment and --noproxy, $url" "${ca[@]}" --noproxy '*'
-        went_past "the environment and --noproxy, $url"
         takes "the environment and no --proxy, $url" "${ca[@]}" --proxy ''
-        went_past "the environment and no --proxy, $url"
         no_proxy=127.0.0.1,localhost takes "no_proxy, $url" "${ca[@]}"
-        went_past "no_proxy, $url"
         unset http_proxy https_proxy
         ALL_PROXY=$proxy takes "ALL_PROXY, $url" "${ca[@]}"
         went_through "ALL_PROXY, $url"

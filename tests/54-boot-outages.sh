@@ -10,7 +10,7 @@
 GUEST_NAME=${GUEST:-i686} OUTAGE=${OUTAGE:-12}
 echo "accelerator: $ACCEL; $GUEST_NAME, $OUTAGE s"
 start_nginx "$WORK/www" || exit
-start_relay -r 4000000 -d 2 || die "the relay does not start"
+start_relay -r 1000000 -d 2 || die "the relay does not start"
 package "$GUEST_NAME" || die "packing"
 publish "$PACKAGE"
 

@@ -97,12 +97,16 @@ talk 90 'expect:nxpk-guest ready'
 [ "$(of .images.disk0.map.units.absent)" -lt "$first" ] || die "as much is absent as at the beginning: $first"
 
 # At rest it agrees with --stats, and with itself.
+agrees() {
+    local member
+    sleep 0.6
+    "$NXFETCH" status --json | jq '.[0]' >"$WORK/status" || die "no JSON"
+    for member in bytes requests chunks_fetched cache_hits index_bytes total_bytes images.disk0.bytes images.disk0.reads images.disk0.size; do
+        [ "$(jq ".$member" "$WORK/status")" = "$(stat_of ".$member")" ] || { differs=$member; return 1; }
+    done
+}
 fresh_stats
-sleep 0.6
-"$NXFETCH" status --json | jq '.[0]' >"$WORK/status" || die "no JSON"
-for member in bytes requests chunks_fetched cache_hits index_bytes total_bytes images.disk0.bytes images.disk0.reads images.disk0.size; do
-    same "$member" "$(jq ".$member" "$WORK/status")" "$(stat_of ".$member")"
-done
+wait_for 20 "$FETCH_PID" agrees || die "$differs: $(jq ".$differs" "$WORK/status"), and $(stat_of ".$differs") of --stats"
 same "what the images have fetched" "$(jq '[.images[].chunks_fetched] | add' "$WORK/status")" "$(stat_of .chunks_fetched)"
 jq -e --argjson log "$(stat_of .images.disk0.waited)" '
     .name == "nxpk-tiny" and .verb == "run" and .state == "running" and .surveyed and .waiting == 0 and

@@ -61,7 +61,7 @@ resume writing-saved
 # A sum is empty for the moment in which it is written.
 [ "$(sort -u <<<"$SAID" | grep -c w)" -ge 5 ] || die "it does not write any more: $SAID"
 # It still writes; stop it, and see that what it wrote is whole when it is read from the disk, and the file system sound.
-talk 90 'run:kill -9 -1; sleep 1; umount /data && mount -t ext4 -o ro /dev/vda2 /data && cd /data; bad=0; for f in 0 1 2 3; do sha256sum -s -c w$f.sum || bad=$((bad + 1)); done; [ $bad -le 1 ] && echo whole' >"$WORK/said"
+talk 90 'run:kill -9 -1; n=0; until umount /data || [ $n -ge 60 ]; do sleep 1; n=$((n + 1)); done; mount -t ext4 -o ro /dev/vda2 /data && cd /data && { bad=0; for f in 0 1 2 3; do sha256sum -s -c w$f.sum || bad=$((bad + 1)); done; [ $bad -le 1 ] && echo whole; }' >"$WORK/said"
 grep -qx whole "$WORK/said" || die "what it wrote is damaged: $(cat "$WORK/said")"
 talk 30 'run:! dmesg | grep -iE "i/o error|ext4-fs error|corrupt" && echo sound' | grep -qx sound || die "its file system"
 disk_now "$WORK/disk.raw"

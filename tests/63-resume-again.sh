@@ -23,10 +23,13 @@ start=$SECONDS
 for i in $(seq 20); do
     boot --no-cold --trust "$TRUST" "$URL_BASE/tiny-saved.nxpk"
     is_right "$SERIAL" "$FETCH_PID" || die "resume $i: $(cat "$SERIAL".said "$SERIAL".err)"
+    [ "$i" != 1 ] || first=$(stat_of .chunks_fetched)
     halt
 done
-echo "20 resumes in $((SECONDS - start)) s, the last with $(stat_of .chunks_fetched) chunks fetched"
-same "chunks fetched by the last" "$(stat_of .chunks_fetched)" 0
+echo "20 resumes in $((SECONDS - start)) s, the first with $first chunks fetched, the last with $(stat_of .chunks_fetched)"
+# One that stood still for a moment may touch a page more than those before it.
+at_least "chunks fetched by the first" "$first" 300
+at_most "chunks fetched by the last, of $first" "$(stat_of .chunks_fetched)" $((first / 4))
 
 # Four at once, on an empty cache.
 new_cache

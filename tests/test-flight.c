@@ -19,7 +19,7 @@
 #define TOTAL     ((uint64_t)CHUNK * CHUNKS)
 #define HALF      (CHUNKS / 2)
 #define ONE_RANGE (16u << 20)
-#define SOON_MS   8000 /* for what must not wait for the origin: it would take for ever */
+#define SOON_MS   30000 /* for what must not wait for the origin: it would take for ever */
 
 static uint8_t data[TOTAL];
 static struct nx_blob blobs[CHUNKS];
@@ -396,7 +396,7 @@ int main(void)
 {
     TCase *tcase = tcase_create("flight");
     tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
+    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, test_delivery);
     tcase_add_test(tcase, test_held);
     tcase_add_test(tcase, test_cut);

@@ -42,8 +42,9 @@ start_browser() {
     driver=$(command -v chromedriver) && chromium=$(command -v chromium) || { echo 'chromium and chromium-driver are not installed'; return 77; }
     http_new_home browser
     BROWSER_DOWNLOADS=$HTTP_HOME/downloads
-    mkdir "$BROWSER_DOWNLOADS" "$HTTP_HOME/profile"
+    mkdir "$BROWSER_DOWNLOADS"
     for try in 1 2 3 4 5 6 7 8; do
+        rm -rf "$HTTP_HOME/profile" && mkdir "$HTTP_HOME/profile"
         http_guess_port
         BROWSER_DRIVER=http://127.0.0.1:$SERVER_PORT
         HOME=$HTTP_HOME TMPDIR=$HTTP_HOME XDG_RUNTIME_DIR=$HTTP_HOME XDG_CONFIG_HOME=$HTTP_HOME XDG_CACHE_HOME=$HTTP_HOME \
@@ -51,8 +52,7 @@ start_browser() {
         http_started $!
         if wait_for 30 "$SERVER_PID" browser_answers; then
             BROWSER_SESSION=$(webdriver POST /session "$(browser_wish "$chromium" "${1:-}")" | jq -r .sessionId)
-            [ -n "$BROWSER_SESSION" ] && return 0
-            break
+            [ -n "$BROWSER_SESSION" ] && [ "$BROWSER_SESSION" != null ] && return 0
         fi
         stop_server "$SERVER_PID"
     done

@@ -52,6 +52,16 @@ EOF
 DRAWING_SIZE='640 400' # its 320 x 200 points are doubled
 # It uses the numbers 0 to 249 of VGA's palette; of these 0, 16, 248 and 249 are black, 15 and 31 white.
 DRAWING_COLOURS=246
+colours_of() { pngtopnm "$1" | ppmhist -noheader 2>/dev/null | wc -l; }
+# till_drawn PICTURE COMMAND...: run what takes PICTURE of it after @ seconds: 6, or more if a busy machine has not drawn all by then
+till_drawn() {
+    local picture=$1 seconds
+    shift
+    for seconds in 6 40; do
+        "${@//@/$seconds}" || return
+        [ "$(colours_of "$picture")" != "$DRAWING_COLOURS" ] || return 0
+    done
+}
 
 # For tests of where a screen is seen, after tests/lib/qemu.sh.
 # listening_package TITLE: PACKAGE, of a machine with such a disk

@@ -61,6 +61,7 @@ plain)
     systemctl reload nxserve
     for n in {1..50}; do [ ! -e /var/log/nxserve/access.log ] || break; sleep 0.2; done
     get -r 0-0 -o /dev/null http://127.0.0.1:8080/a.nxpk
+    for n in {1..50}; do ! grep -q 'HTTP/1.1" 206 1 ' /var/log/nxserve/access.log || break; sleep 0.2; done
     same 'the log after a rotation' "$(grep -c 'HTTP/1.1" 206 1 ' /var/log/nxserve/access.log)" 1
     same 'what it says' "$(journalctl -u nxserve --no-pager -o cat | grep -c '^nxserve: ')" 0
     systemd-analyze security --no-pager --threshold=13 nxserve | tail -n 1 || exit 1
