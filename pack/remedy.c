@@ -206,6 +206,24 @@ const char *nx_trouble_cost(enum nx_trouble trouble)
     return troubles[trouble].cost;
 }
 
+int nx_trouble_is_of_config(enum nx_trouble trouble)
+{
+    switch (trouble) {
+    case NX_TROUBLE_COMPRESSED:
+    case NX_TROUBLE_NO_RANGES:
+    case NX_TROUBLE_NO_ETAG:
+    case NX_TROUBLE_COMPRESSES:
+    case NX_TROUBLE_TYPE:
+    case NX_TROUBLE_NO_CACHE_CONTROL:
+    case NX_TROUBLE_CACHED_TOO_LONG:
+    case NX_TROUBLE_NO_CORS:
+    case NX_TROUBLE_NOT_CACHED:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
 /* ---- servers ----------------------------------------------------------------- */
 
 static const struct {
@@ -286,27 +304,42 @@ int nx_webserver_has_config(enum nx_webserver webserver)
 /* Where a program, another server or a redirect stands between, the server itself has the better answer: the same lines
  * mend all that those do wrong.  The folder is the one of docs/admin.md.
  */
-#define FOLDER "from the folder that has it, here /srv/nxpk. "
+#define FOLDER                                                                                     \
+    "from the folder that has it under the URL's path, here /srv/nxpk; anybody may read it then, " \
+    "unless you repeat what guards it. "
 #define ITSELF(server)                                                             \
     "That comes from a program or a server behind " server ", mostly. Let " server \
     " serve the file itself, " FOLDER
 #define HERE(server)                                                                     \
     "Publish the URL where the redirects end. Or let " server " serve the file at this " \
     "one, " FOLDER
-#define HERE_NGINX \
-    "A return or rewrite of the server block itself belongs into its location / { … }. " IN_NGINX
-#define FAR_NGINX \
-    "For one that lies far away, nginx/nxpk-cache.conf makes a cache with slices of it. "
+#define NOWHERE(server) \
+    "The redirects lead nowhere. Let " server " serve the file at this URL, " FOLDER
+#define FAR_NGINX                                                                               \
+    "For one that lies far away share/nxpk/nginx/nxpk-cache.conf makes a cache with slices of " \
+    "it; read the package once, to fill it. "
+#define RANGE_NGINX                                                                           \
+    "Where it lies far away, see what sets Range: right are $http_range without a cache, "    \
+    "$slice_range with slice, and $slice_range belongs into proxy_cache_key then; and empty " \
+    "the cache. "
+#define RETURN_NGINX \
+    "A return or rewrite of the server block itself belongs into its location / { … }. "
+#define IN_NGINX_SERVER "In the server block, before other locations that are regular expressions:"
 #define IN_APACHE_REWRITE \
     "In the virtual host, before its other RewriteRules (and a2enmod rewrite):"
-#define NGINX_ITSELF "root /srv/nxpk;\n"
+#define IN_CADDY_HANDLE                                                                 \
+    "In the site's block of the Caddyfile, or in that of its handle blocks into which " \
+    "packages fall:"
+#define NGINX_ITSELF "location ~* \"" PACKAGES "\" {\n    root /srv/nxpk;\n}\n"
 #define APACHE_ITSELF                                                    \
     "RewriteEngine On\n"                                                 \
     "RewriteRule \"(?i)^/(.*\\.(" NAMES "))$\" \"/srv/nxpk/$1\" [END]\n" \
     "<Directory \"/srv/nxpk\">\n    Require all granted\n</Directory>\n"
-#define LIGHTTPD_ITSELF                                \
-    "$HTTP[\"url\"] =~ \"(?i)" PACKAGES "\" {\n"       \
-    "    url.redirect = ( )\n    proxy.server = ( )\n" \
+#define LIGHTTPD_ITSELF                                    \
+    "$HTTP[\"url\"] =~ \"(?i)" PACKAGES "\" {\n"           \
+    "    url.redirect = ( )\n    url.rewrite-once = ( )\n" \
+    "    proxy.server = ( )\n    fastcgi.server = ( )\n"   \
+    "    scgi.server = ( )\n    cgi.assign = ( )\n"        \
     "    server.document-root = \"/srv/nxpk\"\n}\n"
 #define CADDY_ITSELF                            \
     "@nxpk_here path_regexp (?i)" PACKAGES "\n" \
@@ -349,14 +382,19 @@ static const struct {
     { NX_WEBSERVER_NGINX,
       NX_TROUBLE_NO_HTTP2,
       { "In the server block, with the address that it listens on:", "listen 443 ssl http2;\n" } },
-    { NX_WEBSERVER_NGINX, NX_TROUBLE_WEAK_ETAG, { ITSELF("nginx") IN_NGINX, NGINX_ITSELF } },
-    { NX_WEBSERVER_NGINX, NX_TROUBLE_REDIRECTS, { HERE("nginx") HERE_NGINX, NGINX_ITSELF } },
-    { NX_WEBSERVER_NGINX, NX_TROUBLE_SLOW, { ITSELF("nginx") FAR_NGINX IN_NGINX, NGINX_ITSELF } },
+    { NX_WEBSERVER_NGINX, NX_TROUBLE_WEAK_ETAG, { ITSELF("nginx") IN_NGINX_SERVER, NGINX_ITSELF } },
+    { NX_WEBSERVER_NGINX,
+      NX_TROUBLE_REDIRECTS,
+      { HERE("nginx") RETURN_NGINX IN_NGINX_SERVER, NGINX_ITSELF } },
+    { NX_WEBSERVER_NGINX,
+      NX_TROUBLE_REDIRECT_REFUSED,
+      { NOWHERE("nginx") RETURN_NGINX IN_NGINX_SERVER, NGINX_ITSELF } },
+    { NX_WEBSERVER_NGINX,
+      NX_TROUBLE_SLOW,
+      { ITSELF("nginx") FAR_NGINX IN_NGINX_SERVER, NGINX_ITSELF } },
     { NX_WEBSERVER_NGINX,
       NX_TROUBLE_CONTENT_RANGE,
-      { "Where what stands behind nginx is wrong itself, serve the file from its folder (root). "
-        "Else, in the location that has the proxy_pass, in the place of what it says of Range:",
-        "proxy_set_header Range $http_range;\nproxy_set_header If-Range $http_if_range;\n" } },
+      { ITSELF("nginx") RANGE_NGINX IN_NGINX_SERVER, NGINX_ITSELF } },
 
     /* Apache */
     { NX_WEBSERVER_APACHE,
@@ -411,6 +449,9 @@ static const struct {
     { NX_WEBSERVER_APACHE,
       NX_TROUBLE_CONTENT_RANGE,
       { ITSELF("Apache") IN_APACHE_REWRITE, APACHE_ITSELF } },
+    { NX_WEBSERVER_APACHE,
+      NX_TROUBLE_REDIRECT_REFUSED,
+      { NOWHERE("Apache") IN_APACHE_REWRITE, APACHE_ITSELF } },
 
     /* lighttpd */
     { NX_WEBSERVER_LIGHTTPD,
@@ -464,6 +505,9 @@ static const struct {
     { NX_WEBSERVER_LIGHTTPD,
       NX_TROUBLE_CONTENT_RANGE,
       { ITSELF("lighttpd") IN_LIGHTTPD, LIGHTTPD_ITSELF } },
+    { NX_WEBSERVER_LIGHTTPD,
+      NX_TROUBLE_REDIRECT_REFUSED,
+      { NOWHERE("lighttpd") IN_LIGHTTPD, LIGHTTPD_ITSELF } },
 
     /* Caddy */
     { NX_WEBSERVER_CADDY,
@@ -504,15 +548,17 @@ static const struct {
     { NX_WEBSERVER_CADDY,
       NX_TROUBLE_NO_HTTP2,
       { IN_CADDY_GLOBAL, "servers {\n    protocols h1 h2\n}\n" } },
-    { NX_WEBSERVER_CADDY, NX_TROUBLE_WEAK_ETAG, { ITSELF("Caddy") IN_CADDY, CADDY_ITSELF } },
+    { NX_WEBSERVER_CADDY, NX_TROUBLE_WEAK_ETAG, { ITSELF("Caddy") IN_CADDY_HANDLE, CADDY_ITSELF } },
     { NX_WEBSERVER_CADDY,
       NX_TROUBLE_REDIRECTS,
-      { "Publish the URL where the redirects end. Or let the redirect leave packages out: in the "
-        "site's block of the Caddyfile, in the place of the redir, with its own target:",
+      { HERE("Caddy") "In the site's block of the Caddyfile, in the place of the redir, with its "
+                      "own target:",
         "@not_nxpk not path_regexp (?i)" PACKAGES "\n"
-        "redir @not_nxpk https://www.example.org{uri}\n" } },
-    { NX_WEBSERVER_CADDY, NX_TROUBLE_SLOW, { ITSELF("Caddy") IN_CADDY, CADDY_ITSELF } },
-    { NX_WEBSERVER_CADDY, NX_TROUBLE_CONTENT_RANGE, { ITSELF("Caddy") IN_CADDY, CADDY_ITSELF } },
+        "redir @not_nxpk https://www.example.org{uri}\n" CADDY_ITSELF } },
+    { NX_WEBSERVER_CADDY, NX_TROUBLE_SLOW, { ITSELF("Caddy") IN_CADDY_HANDLE, CADDY_ITSELF } },
+    { NX_WEBSERVER_CADDY,
+      NX_TROUBLE_CONTENT_RANGE,
+      { ITSELF("Caddy") IN_CADDY_HANDLE, CADDY_ITSELF } },
 
     /* nxserve does all this by itself, but for these. */
     { NX_WEBSERVER_NXSERVE,
@@ -588,18 +634,15 @@ static const struct {
         "if (bereq.url ~ \"(?i)" PACKAGES "\") {\n    set beresp.do_gzip = false;\n}\n" } },
     { NX_WEBSERVER_VARNISH,
       NX_TROUBLE_WEAK_ETAG,
-      { "Varnish unpacks what the server behind it has compressed. In vcl_backend_fetch of the "
-        "VCL:",
+      { "Varnish unpacks what the server behind it has compressed, mostly; what it keeps has to go "
+        "(varnishadm ban 'req.url ~ nxpk'). In vcl_backend_fetch of the VCL:",
         "if (bereq.url ~ \"(?i)" PACKAGES "\") {\n    unset bereq.http.Accept-Encoding;\n}\n" } },
 };
 
 struct nx_remedy nx_remedy_for(enum nx_webserver webserver, enum nx_trouble trouble)
 {
-    /* Those that lead nowhere are mended as those that lead on. */
-    enum nx_trouble listed =
-        trouble == NX_TROUBLE_REDIRECT_REFUSED ? NX_TROUBLE_REDIRECTS : trouble;
     for (size_t i = 0; i < sizeof remedies / sizeof remedies[0]; i++)
-        if (remedies[i].webserver == webserver && remedies[i].trouble == listed)
+        if (remedies[i].webserver == webserver && remedies[i].trouble == trouble)
             return remedies[i].remedy;
     return (struct nx_remedy){ troubles[trouble].words, NULL };
 }

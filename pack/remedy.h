@@ -85,6 +85,9 @@ const char *nx_webserver_id(enum nx_webserver webserver); /* "nginx" */
 const char *
 nx_webserver_name(enum nx_webserver webserver); /* "nginx", "Amazon S3"; "the server" for others */
 
+/* Is it among what the configuration that `nxserve config` prints mends? */
+int nx_trouble_is_of_config(enum nx_trouble trouble);
+
 /* Does `nxserve config` print a configuration for it?  Then nx_webserver_id() is what it is called there. */
 int nx_webserver_has_config(enum nx_webserver webserver);
 

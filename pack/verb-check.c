@@ -82,11 +82,11 @@ static void print_counts(const struct nx_webcheck *check)
     printf("%s\n", before[0] == ',' ? ")" : "");
 }
 
-/* Is there anything to configure? */
-static bool has_lines(const struct nx_webcheck *check)
+/* Is there anything that the configuration of ours mends? */
+static bool wants_config(const struct nx_webcheck *check)
 {
     for (int t = 0; t < NX_TROUBLES; t++)
-        if (check->found[t][0] && nx_webcheck_remedy(check, (enum nx_trouble)t).lines)
+        if (check->found[t][0] && nx_trouble_is_of_config((enum nx_trouble)t))
             return true;
     return false;
 }
@@ -103,7 +103,7 @@ static void print_text(const struct nx_webcheck *check)
                    : warnings ? "nxfetch works from here, but not as well as it could"
                               : "nxfetch works well from here");
     print_counts(check);
-    if (has_lines(check) && nx_webserver_has_config(check->webserver))
+    if (wants_config(check) && nx_webserver_has_config(check->webserver))
         printf("What packages need of %s, ready to include: nxserve config %s\n",
                nx_webserver_name(check->webserver), nx_webserver_id(check->webserver));
 }

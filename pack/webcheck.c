@@ -38,9 +38,13 @@ unsigned nx_webcheck_count(const struct nx_webcheck *check, enum nx_severity sev
 
 struct nx_remedy nx_webcheck_remedy(const struct nx_webcheck *check, enum nx_trouble trouble)
 {
+    /* From http to https is as it should be, but for the URL that was published. */
+    bool to_tls =
+        strncasecmp(check->url, "http:", 5) == 0 && strncasecmp(check->final_url, "https:", 6) == 0;
     switch (trouble) {
-    case NX_TROUBLE_REDIRECT_REFUSED:
     case NX_TROUBLE_REDIRECTS:
+        return nx_remedy_for(to_tls ? NX_WEBSERVER_OTHER : check->redirector, trouble);
+    case NX_TROUBLE_REDIRECT_REFUSED:
     case NX_TROUBLE_DOWNGRADE:
         return nx_remedy_for(check->redirector, trouble);
     default:

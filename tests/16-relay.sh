@@ -14,7 +14,7 @@ die() {
     exit 1
 }
 
-# took LEAST MOST COMMAND...: the quickest of five; a busy machine may be slow, but nothing is quicker than the line.
+# took LEAST MOST COMMAND...: the quickest of twenty; a busy machine may be slow, but nothing is quicker than the line.
 took() {
     local least=$1 most=$2 best=999999 start ms i
     shift 2

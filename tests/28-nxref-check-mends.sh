@@ -16,6 +16,7 @@ gzip -k "$root/a.nxpk"
 touch -r "$root/a.nxpk" "$root/a.nxpk.gz"
 
 # ---- as a careless admin does, and mended by the lines ----
+folder=$root # of which the lines say that it is /srv/nxpk
 # mends SERVER ID MISTAKE [OPTION...]: SERVER_with MISTAKE LINES starts the server with the lines where they belong
 mends() {
     local server=$1 id=$2 mistake=$3 before lines severity where=
@@ -29,12 +30,14 @@ mends() {
     before=$ids lines=$(of "$id" lines) where=$(of "$id" remedy)
     [ "$lines" != null ] || { fail "$server, $id: no lines"; return; }
     # The folder and the redirect's target are the admin's.
-    lines=${lines//\/srv\/nxpk/$root} lines=${lines//https:\/\/www.example.org/${target:-}}
+    lines=${lines//\/srv\/nxpk/$folder} lines=${lines//https:\/\/www.example.org/${target:-}}
     stop_server "$SERVER_PID"
     "${server}_with" "$mistake" "$lines"
     started $? "$server, $id: mended" || return
+    local may_be_slow=
     check "$URL_BASE/a.nxpk" "$@"
     lacks "$server, $mistake, mended by: $lines" "$id"
+    is "$server, $mistake, mended by: $lines: errors" 0 "$(jq .errors "$report")"
     # Once ranges work, more is looked at; and a server says other things of its own files than of a program's.
     [ "$severity" = error ] || [ -n "${behind:-}" ] ||
         is "$server, $id: nothing else was broken" '' "$(comm -13 <(tr ' ' '\n' <<<"$before" | sort) <(tr ' ' '\n' <<<"$ids" | sort) | xargs)"
@@ -43,7 +46,7 @@ mends() {
 
 nginx_with() {
     local lines=$2
-    case ${lines:+$where} in *'has the proxy_pass'*) lines="proxy_pass $behind; $lines" ;; esac
+    case $lines in location*) start_nginx_plain "$root" "$lines $1"; return ;; esac
     start_nginx_plain "$root" "$1 ${lines:+location ~* \"\\.(nxpk(\\.[0-9][0-9][0-9])?|netx)\$\" { $lines \}}"
 }
 nginx_tls_with() {
@@ -166,6 +169,9 @@ fi
 stop_all
 
 # ---- what a program or another server behind it does, or a redirect before it ----
+# Its own folder has nothing: what answers in the end is the folder that the lines name.
+nothing=$work/nothing
+mkdir "$nothing"
 varnish_with() {
     SERVER_PORT=${behind##*:}
     printf 'vcl 4.1;\nbackend far { .host = "127.0.0.1"; .port = "%s"; }\nsub vcl_backend_fetch {\n%s}\n' "$SERVER_PORT" "$2" >"$work/vcl"
@@ -173,7 +179,8 @@ varnish_with() {
 }
 # by_all ID: each server that hands on what $behind says, and is to send the file itself instead
 by_all() {
-    [ "$1" = content-range ] || ! http_find nginx >/dev/null || mends nginx "$1" "location / { proxy_pass $behind; }"
+    local root=$nothing
+    ! http_find nginx >/dev/null || mends nginx "$1" "location / { proxy_pass $behind; }"
     ! http_find apache2 >/dev/null || mends apache "$1" "$apache_proxy
 ProxyPass / $behind/"
     ! http_find lighttpd >/dev/null || mends lighttpd "$1" "$ours"'
@@ -187,10 +194,10 @@ LoadModule rewrite_module $modules/mod_rewrite.so"
 # A server of each kind, and one of the same kind that leads to it.
 # leads SERVER MISTAKE: in which @TARGET@ is the URL of the other one
 leads() {
-    local target
+    local target root=$folder
     "$1_with" "${3:-}" ''
     started $? "$1, redirected to" || return
-    target=$URL_BASE
+    target=$URL_BASE root=$nothing
     mends "$1" redirects "${2//@TARGET@/$target}"
     stop_all
 }
@@ -204,7 +211,14 @@ url.redirect = ( "^/(.*)" => "@TARGET@/$1" )' "$ours"
 if http_find nginx >/dev/null && start_nxserve "$root"; then
     start_nginx_plain "$root" "location / { return 301 $URL_BASE\$request_uri; }"
     check "$URL_BASE/a.nxpk"
-    is 'a redirect is mended where it is made' 'nxserve root /srv/nxpk;' "$(jq -r '."server-kind"' "$report") $(of redirects lines)"
+    is 'a redirect is mended where it is made' 'nxserve 1' "$(jq -r '."server-kind"' "$report") $(of redirects remedy | grep -c 'let nginx serve the file at this one')"
+    "$NXREF" check "$URL_BASE/a.nxpk" >"$work/text"
+    is 'and nginx needs no more for that' 0 "$(grep -c 'nxserve config' "$work/text")"
+    stop_all
+    http_start_nginx "$root" "$nginx_tls" 'ssl'
+    start_nginx_plain "$root" "location / { return 301 https://localhost:$SERVER_PORT\$request_uri; }"
+    check "$URL_BASE/a.nxpk" "${good_ca[@]}"
+    is 'from http to https: only another URL' 'null Publish the URL where the redirects end.' "$(of redirects lines) $(of redirects remedy)"
     stop_all
 fi
 ! http_find nginx >/dev/null || mends nginx redirect-refused 'location / { return 302 /again$request_uri; }'
@@ -224,7 +238,6 @@ END
 if http_find nginx >/dev/null; then
     start_nginx_plain "$root"
     behind=$URL_BASE
-    mends nginx content-range "proxy_set_header Range 'bytes=0-1048575'; location / { proxy_pass $behind; }"
     # Varnish asks for gzip, which this one makes of everything, and unpacks it for who does not.
     ! http_find varnishd >/dev/null || mends varnish weak-etag ''
     stop_all

@@ -22,8 +22,8 @@ created() {
     shift 2
     nxpack create -q --json "$name" --memory 256M --disk 128M "$@" >"$WORK/told" 2>"$WORK/err" ||
         die "create $name $*: $(cat "$WORK/err" "$WORK/told")"
-    qemu-img convert -O qcow2 "$disk" "$WORK/$name.qcow2"
-    as_author tee "$(jq -r .disk "$WORK/told")" <"$WORK/$name.qcow2" >/dev/null
+    qemu-img convert -O qcow2 "$disk" "$WORK/$name.qcow2" || die "qemu-img"
+    as_author tee "$(jq -r .disk "$WORK/told")" <"$WORK/$name.qcow2" >/dev/null || die "the disk of $name"
     nxpack -q -c qemu:///session -k key.pem "$name" "out/$name.nxpk" 2>"$WORK/err" || die "packing $name: $(cat "$WORK/err")"
     publish "$SESSION/out/$name.nxpk"
 }
@@ -32,17 +32,17 @@ created narrow i686 --arch i686 --machine pc
 created older tiny --machine pc-q35-6.2
 start_nxserve "$WORK/www" || die "nxserve"
 
-# boots NAME MACHINE KERNEL FIRMWARE PROCESSORS: as the guest sees them
+# boots NAME MACHINE KERNEL FIRMWARE PROCESSORS WIDE: as the guest sees them; WIDE of its processors have 64 bits
 boots() {
     new_cache
     boot --trust "$TRUST" "$URL_BASE/$1.nxpk"
     talk 120 'expect:nxpk-guest ready' run:check-data 'run:cat /sys/class/dmi/id/product_version; uname -m' \
-        'run:[ -d /sys/firmware/efi ] && echo UEFI || echo BIOS; grep -c ^processor /proc/cpuinfo' >"$WORK/said"
+        'run:[ -d /sys/firmware/efi ] && echo UEFI || echo BIOS; grep -c ^processor /proc/cpuinfo; grep -cw lm /proc/cpuinfo || :' >"$WORK/said"
     grep -q '^check-data OK' "$WORK/said" || die "$1: check-data: $(cat "$WORK/said")"
-    same "$1: machine, kernel, firmware, processors" "$(tail -n 4 "$WORK/said" | xargs)" "$2 $3 $4 $5"
+    same "$1: machine, kernel, firmware, processors, with 64 bits" "$(tail -n 5 "$WORK/said" | xargs)" "$2 $3 $4 $5 $6"
     echo "$1: checked after $(boot_seconds) s"
     power_off
 }
-boots efi pc-q35-7.2 x86_64 UEFI 1
-boots narrow pc-i440fx-7.2 i686 BIOS 2
-boots older pc-q35-6.2 x86_64 BIOS 2
+boots efi pc-q35-7.2 x86_64 UEFI 1 1
+boots narrow pc-i440fx-7.2 i686 BIOS 2 0
+boots older pc-q35-6.2 x86_64 BIOS 2 2

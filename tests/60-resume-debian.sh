@@ -27,7 +27,8 @@ resumed() {
     bytes=$(stat_of .bytes) save=$(stat -c %s "$GUEST"/*.save)
     boot_set=$("$BUILD/nxfetch" info --json "$PACKAGE" | jq .boot_set)
     echo "$1: $bytes bytes in $(stat_of .requests) requests; boot set $boot_set, save $save, package $(stat -c %s "$PACKAGE")"
-    at_most "$1: bytes of its boot set" "$boot_set" $((save / 6))
+    at_least "$1: bytes of its boot set" "$boot_set" 1000000
+    at_most "$1: bytes of its boot set" "$boot_set" $((save / 8))
     at_most "$1: bytes when it answered, beside its boot set" $((bytes - boot_set)) $((save / 40))
 }
 

@@ -23,13 +23,13 @@ start=$SECONDS
 for i in $(seq 20); do
     boot --no-cold --trust "$TRUST" "$URL_BASE/tiny-saved.nxpk"
     is_right "$SERIAL" "$FETCH_PID" || die "resume $i: $(cat "$SERIAL".said "$SERIAL".err)"
-    [ "$i" != 1 ] || first=$(stat_of .chunks_fetched)
+    [ "$i" != 1 ] || { sleep 0.3; first=$(stat_of .chunks_fetched); }
     halt
 done
 echo "20 resumes in $((SECONDS - start)) s, the first with $first chunks fetched, the last with $(stat_of .chunks_fetched)"
-# One that stood still for a moment may touch a page more than those before it.
+# One that stood still for a moment may touch a few pages more than those before it.
 at_least "chunks fetched by the first" "$first" 300
-at_most "chunks fetched by the last, of $first" "$(stat_of .chunks_fetched)" $((first / 4))
+at_most "chunks fetched by the last, of $first" "$(stat_of .chunks_fetched)" 32
 
 # Four at once, on an empty cache.
 new_cache
