@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# What the benchmarks need and keep: the guests, the recorded boot, the trained package, compressed saves.  Two are made at a time, for a boot
+# What the benchmarks need and keep: the guests, the recorded boot, the trained package, a new version of the disk, compressed saves.  Two are made at a time, for a boot
 # under TCG has one processor; but a boot is recorded alone, for its pauses are to be the guest's own.
 . tests/lib/guests.sh
 . tests/bench/lib.sh
@@ -11,13 +11,14 @@ saved=(debian-saved debian-saved-1g debian-saved-2g debian-saved-4g)
 make_it() {
     case $1 in
     trained) package debian && trained_package ;;
+    newversion) bash tests/bench/newversion.sh ;;
     debian-saved) guest "$1" && compressed_save "$1" xz && { [ -n "${QUICK:-}" ] || compressed_save "$1" zstd; } ;;
     *) guest "$1" ;;
     esac
 }
 
 making=0
-for what in trained "${saved[@]}"; do
+for what in trained newversion "${saved[@]}"; do
     [ $making -lt 2 ] || { wait -n && making=$((making - 1)); } || exit
     make_it "$what" &
     making=$((making + 1))
