@@ -315,13 +315,10 @@ int nx_webserver_has_config(enum nx_webserver webserver)
     "one, " FOLDER
 #define NOWHERE(server) \
     "The redirects lead nowhere. Let " server " serve the file at this URL, " FOLDER
-#define FAR_NGINX                                                                               \
-    "For one that lies far away share/nxpk/nginx/nxpk-cache.conf makes a cache with slices of " \
-    "it; read the package once, to fill it. "
-#define RANGE_NGINX                                                                           \
-    "Where it lies far away, see what sets Range: right are $http_range without a cache, "    \
-    "$slice_range with slice, and $slice_range belongs into proxy_cache_key then; and empty " \
-    "the cache. "
+#define FAR_NGINX                                                                             \
+    "For one that lies far away share/nxpk/nginx/nxpk-cache.conf makes a cache with slices, " \
+    "whose Range is $slice_range, in proxy_cache_key as well; without a cache it is "         \
+    "$http_range. Empty a cache that was wrong, and read the package once, to fill it. "
 #define RETURN_NGINX \
     "A return or rewrite of the server block itself belongs into its location / { … }. "
 #define IN_NGINX_SERVER "In the server block, before other locations that are regular expressions:"
@@ -344,6 +341,22 @@ int nx_webserver_has_config(enum nx_webserver webserver)
 #define CADDY_ITSELF                            \
     "@nxpk_here path_regexp (?i)" PACKAGES "\n" \
     "handle @nxpk_here {\n    root * /srv/nxpk\n    file_server\n}\n"
+
+/* Rows of the table: what stands behind a server, and redirects that it makes. */
+#define ROW(webserver, trouble, words, lines) \
+    {                                         \
+        webserver, trouble,                   \
+        {                                     \
+            words, lines                      \
+        }                                     \
+    }
+#define BY_ITSELF(webserver, name, where, lines)                             \
+    ROW(webserver, NX_TROUBLE_WEAK_ETAG, ITSELF(name) where, lines),         \
+        ROW(webserver, NX_TROUBLE_CONTENT_RANGE, ITSELF(name) where, lines), \
+        ROW(webserver, NX_TROUBLE_SLOW, ITSELF(name) where, lines)
+#define REDIRECTED(webserver, name, where, lines)                  \
+    ROW(webserver, NX_TROUBLE_REDIRECTS, HERE(name) where, lines), \
+        ROW(webserver, NX_TROUBLE_REDIRECT_REFUSED, NOWHERE(name) where, lines)
 
 static const struct {
     enum nx_webserver webserver;
@@ -382,19 +395,8 @@ static const struct {
     { NX_WEBSERVER_NGINX,
       NX_TROUBLE_NO_HTTP2,
       { "In the server block, with the address that it listens on:", "listen 443 ssl http2;\n" } },
-    { NX_WEBSERVER_NGINX, NX_TROUBLE_WEAK_ETAG, { ITSELF("nginx") IN_NGINX_SERVER, NGINX_ITSELF } },
-    { NX_WEBSERVER_NGINX,
-      NX_TROUBLE_REDIRECTS,
-      { HERE("nginx") RETURN_NGINX IN_NGINX_SERVER, NGINX_ITSELF } },
-    { NX_WEBSERVER_NGINX,
-      NX_TROUBLE_REDIRECT_REFUSED,
-      { NOWHERE("nginx") RETURN_NGINX IN_NGINX_SERVER, NGINX_ITSELF } },
-    { NX_WEBSERVER_NGINX,
-      NX_TROUBLE_SLOW,
-      { ITSELF("nginx") FAR_NGINX IN_NGINX_SERVER, NGINX_ITSELF } },
-    { NX_WEBSERVER_NGINX,
-      NX_TROUBLE_CONTENT_RANGE,
-      { ITSELF("nginx") RANGE_NGINX IN_NGINX_SERVER, NGINX_ITSELF } },
+    BY_ITSELF(NX_WEBSERVER_NGINX, "nginx", FAR_NGINX IN_NGINX_SERVER, NGINX_ITSELF),
+    REDIRECTED(NX_WEBSERVER_NGINX, "nginx", RETURN_NGINX IN_NGINX_SERVER, NGINX_ITSELF),
 
     /* Apache */
     { NX_WEBSERVER_APACHE,
@@ -439,19 +441,8 @@ static const struct {
     { NX_WEBSERVER_APACHE,
       NX_TROUBLE_NO_HTTP2,
       { "In the virtual host (and a2enmod http2):", "Protocols h2 http/1.1\n" } },
-    { NX_WEBSERVER_APACHE,
-      NX_TROUBLE_WEAK_ETAG,
-      { ITSELF("Apache") IN_APACHE_REWRITE, APACHE_ITSELF } },
-    { NX_WEBSERVER_APACHE,
-      NX_TROUBLE_REDIRECTS,
-      { HERE("Apache") IN_APACHE_REWRITE, APACHE_ITSELF } },
-    { NX_WEBSERVER_APACHE, NX_TROUBLE_SLOW, { ITSELF("Apache") IN_APACHE_REWRITE, APACHE_ITSELF } },
-    { NX_WEBSERVER_APACHE,
-      NX_TROUBLE_CONTENT_RANGE,
-      { ITSELF("Apache") IN_APACHE_REWRITE, APACHE_ITSELF } },
-    { NX_WEBSERVER_APACHE,
-      NX_TROUBLE_REDIRECT_REFUSED,
-      { NOWHERE("Apache") IN_APACHE_REWRITE, APACHE_ITSELF } },
+    BY_ITSELF(NX_WEBSERVER_APACHE, "Apache", IN_APACHE_REWRITE, APACHE_ITSELF),
+    REDIRECTED(NX_WEBSERVER_APACHE, "Apache", IN_APACHE_REWRITE, APACHE_ITSELF),
 
     /* lighttpd */
     { NX_WEBSERVER_LIGHTTPD,
@@ -495,19 +486,8 @@ static const struct {
       NX_TROUBLE_NO_HTTP2,
       { "In lighttpd.conf, in the place of the server.feature-flags that it has:",
         "server.feature-flags = ( \"server.h2proto\" => \"enable\" )\n" } },
-    { NX_WEBSERVER_LIGHTTPD,
-      NX_TROUBLE_WEAK_ETAG,
-      { ITSELF("lighttpd") IN_LIGHTTPD, LIGHTTPD_ITSELF } },
-    { NX_WEBSERVER_LIGHTTPD,
-      NX_TROUBLE_REDIRECTS,
-      { HERE("lighttpd") IN_LIGHTTPD, LIGHTTPD_ITSELF } },
-    { NX_WEBSERVER_LIGHTTPD, NX_TROUBLE_SLOW, { ITSELF("lighttpd") IN_LIGHTTPD, LIGHTTPD_ITSELF } },
-    { NX_WEBSERVER_LIGHTTPD,
-      NX_TROUBLE_CONTENT_RANGE,
-      { ITSELF("lighttpd") IN_LIGHTTPD, LIGHTTPD_ITSELF } },
-    { NX_WEBSERVER_LIGHTTPD,
-      NX_TROUBLE_REDIRECT_REFUSED,
-      { NOWHERE("lighttpd") IN_LIGHTTPD, LIGHTTPD_ITSELF } },
+    BY_ITSELF(NX_WEBSERVER_LIGHTTPD, "lighttpd", IN_LIGHTTPD, LIGHTTPD_ITSELF),
+    REDIRECTED(NX_WEBSERVER_LIGHTTPD, "lighttpd", IN_LIGHTTPD, LIGHTTPD_ITSELF),
 
     /* Caddy */
     { NX_WEBSERVER_CADDY,
@@ -548,17 +528,13 @@ static const struct {
     { NX_WEBSERVER_CADDY,
       NX_TROUBLE_NO_HTTP2,
       { IN_CADDY_GLOBAL, "servers {\n    protocols h1 h2\n}\n" } },
-    { NX_WEBSERVER_CADDY, NX_TROUBLE_WEAK_ETAG, { ITSELF("Caddy") IN_CADDY_HANDLE, CADDY_ITSELF } },
+    BY_ITSELF(NX_WEBSERVER_CADDY, "Caddy", IN_CADDY_HANDLE, CADDY_ITSELF),
     { NX_WEBSERVER_CADDY,
       NX_TROUBLE_REDIRECTS,
       { HERE("Caddy") "In the site's block of the Caddyfile, in the place of the redir, with its "
                       "own target:",
         "@not_nxpk not path_regexp (?i)" PACKAGES "\n"
         "redir @not_nxpk https://www.example.org{uri}\n" CADDY_ITSELF } },
-    { NX_WEBSERVER_CADDY, NX_TROUBLE_SLOW, { ITSELF("Caddy") IN_CADDY_HANDLE, CADDY_ITSELF } },
-    { NX_WEBSERVER_CADDY,
-      NX_TROUBLE_CONTENT_RANGE,
-      { ITSELF("Caddy") IN_CADDY_HANDLE, CADDY_ITSELF } },
 
     /* nxserve does all this by itself, but for these. */
     { NX_WEBSERVER_NXSERVE,

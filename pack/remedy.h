@@ -78,15 +78,14 @@ const char *nx_severity_name(enum nx_severity severity);
 const char *nx_trouble_id(enum nx_trouble trouble); /* "no-ranges": for programs, so it stays */
 enum nx_severity nx_trouble_severity(enum nx_trouble trouble);
 const char *nx_trouble_cost(enum nx_trouble trouble); /* a sentence */
+int nx_trouble_is_of_config(
+    enum nx_trouble trouble); /* does what `nxserve config` prints mend it? */
 
 /* Tell the server by its answer's headers Server and Via, either "" if there is none. */
 enum nx_webserver nx_webserver_detect(const char *server, const char *via);
 const char *nx_webserver_id(enum nx_webserver webserver); /* "nginx" */
 const char *
 nx_webserver_name(enum nx_webserver webserver); /* "nginx", "Amazon S3"; "the server" for others */
-
-/* Is it among what the configuration that `nxserve config` prints mends? */
-int nx_trouble_is_of_config(enum nx_trouble trouble);
 
 /* Does `nxserve config` print a configuration for it?  Then nx_webserver_id() is what it is called there. */
 int nx_webserver_has_config(enum nx_webserver webserver);

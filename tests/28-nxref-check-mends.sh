@@ -221,7 +221,15 @@ if http_find nginx >/dev/null && start_nxserve "$root"; then
     is 'from http to https: only another URL' 'null Publish the URL where the redirects end.' "$(of redirects lines) $(of redirects remedy)"
     stop_all
 fi
-! http_find nginx >/dev/null || mends nginx redirect-refused 'location / { return 302 /again$request_uri; }'
+circles() {
+    local root=$nothing
+    ! http_find nginx >/dev/null || mends nginx redirect-refused 'location / { return 302 /again$request_uri; }'
+    ! http_find apache2 >/dev/null || mends apache redirect-refused "$apache_proxy"$'\nRedirect 302 / /again/'
+    ! http_find lighttpd >/dev/null || mends lighttpd redirect-refused "$ours"'
+server.modules += ( "mod_redirect" )
+url.redirect = ( "^/(.*)" => "/again/$1" )'
+}
+circles
 # The program behind says nothing of itself, as many do.
 while read -r id mischief; do
     start_origin "$root/a.nxpk" -m "$mischief" && origin_bad || { fail "$mischief: the origin"; continue; }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # A real Debian 12, packed from qcow2 with the domain XML that libvirt made, on nginx and on Apache with our
-# snippets: it boots to its login prompt having fetched less than half of the package, somebody logs in, the second
+# snippets: it boots to its login prompt having fetched at most 35 % of the package, somebody logs in, the second
 # run fetches no chunk but what it reads for the first time, and its disk read through nxfetch mount is the original.
 . tests/lib/http.sh
 . tests/lib/guests.sh
@@ -29,15 +29,14 @@ for server in nginx apache; do
     new_cache
     boot --keep-mac --trust "$TRUST" --record "$WORK/first.json" "$url"
     to_login
-    fresh_stats
+    sleep 0.3 # its statistics are no older
     fetched=$(stat_of .bytes)
     echo "$server: $fetched of $size bytes fetched, $((fetched * 100 / size)) %, in $(stat_of .requests) requests"
-    at_most "bytes at the login prompt, of $size" "$fetched" $((size * 45 / 100))
+    at_most "bytes at the login prompt, of $size" "$fetched" $((size * 35 / 100))
 
     # Let it come to rest, so that the second run has nothing to read that the first had not.
     talk 120 'poke:login:' send:root 'expect:Password:' send:nxpk 'expect:# ' \
-        run:'s=$(systemctl is-system-running --wait); systemctl --failed --no-pager; [ "$s" = running ] || [ "$s" = degraded ]' run:'. /etc/os-release; echo "$ID $VERSION_ID"' >"$WORK/said"
-    ! grep 'loaded failed' "$WORK/said" || echo "$server: a unit has failed"
+        run:'systemctl is-system-running --wait' run:'. /etc/os-release; echo "$ID $VERSION_ID"' >"$WORK/said"
     grep -qx 'debian 12' "$WORK/said" || die "that is not Debian 12: $(cat "$WORK/said")"
     halt
 

@@ -29,7 +29,7 @@ resumed() {
     echo "$1: $bytes bytes in $(stat_of .requests) requests; boot set $boot_set, save $save, package $(stat -c %s "$PACKAGE")"
     at_least "$1: bytes of its boot set" "$boot_set" 1000000
     at_most "$1: bytes of its boot set" "$boot_set" $((save / 8))
-    at_most "$1: bytes when it answered, beside its boot set" $((bytes - boot_set)) $((save / 40))
+    at_most "$1: bytes when it answered, beside its boot set" $((bytes - boot_set)) $((save / 100))
 }
 
 # What the guest says now must be what it said before it was saved.

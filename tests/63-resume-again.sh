@@ -19,17 +19,18 @@ is_right() { # SOCKET PID
     [ "$random" = "$(cat "$GUEST/notes/random")" ] && [ "$up" -ge "$was" ] && [ "$up" -lt $((was + 240)) ] && [ "$mark" = unmarked ]
 }
 
-start=$SECONDS
+start=$SECONDS fetched=()
 for i in $(seq 20); do
     boot --no-cold --trust "$TRUST" "$URL_BASE/tiny-saved.nxpk"
     is_right "$SERIAL" "$FETCH_PID" || die "resume $i: $(cat "$SERIAL".said "$SERIAL".err)"
-    [ "$i" != 1 ] || { sleep 0.3; first=$(stat_of .chunks_fetched); }
+    sleep 0.3 # its statistics are no older
+    fetched+=("$(stat_of .chunks_fetched)")
     halt
 done
-echo "20 resumes in $((SECONDS - start)) s, the first with $first chunks fetched, the last with $(stat_of .chunks_fetched)"
-# One that stood still for a moment may touch a few pages more than those before it.
-at_least "chunks fetched by the first" "$first" 300
-at_most "chunks fetched by the last, of $first" "$(stat_of .chunks_fetched)" 32
+echo "20 resumes in $((SECONDS - start)) s, with ${fetched[*]} chunks fetched"
+# One that stood still for a moment may touch a page more than those before it; most find all.
+at_least "chunks fetched by the first" "${fetched[0]}" 300
+at_least "resumes that fetched none" "$(printf '%s\n' "${fetched[@]:1}" | grep -cx 0)" 15
 
 # Four at once, on an empty cache.
 new_cache

@@ -60,6 +60,50 @@ debian_raw() {
     echo "$raw"
 }
 
+# change_files DISK.raw: others in the bytes of whole files, chosen by the digest of their name, in place and so that they compress as
+# before: each byte from 64 to 127 becomes the next one.  1 % of the bytes in all files from 4 KiB to 4 MiB.
+change_files() {
+    local dir mnt all left size path status
+    dir=$(mktemp -d) && mnt=$dir/mnt && mkdir "$mnt" && mount -o loop,offset=1048576,noatime "$1" "$mnt" || return
+    all=$(find "$mnt" -xdev -type f -printf '%s\n' | awk '{ n += $1 } END { printf "%.0f", n }')
+    left=$((all / 100))
+    find "$mnt" -xdev -type f -links 1 -size +4095c -size -4194305c -printf '%s %P\n' >"$dir/files"
+    while read -r size path; do
+        echo "$(sha256sum <<<"$path" | cut -c 1-16) $size $path"
+    done <"$dir/files" | sort | while read -r _ size path && [ $left -gt 0 ]; do
+        tr '\100-\177' '\101-\177\100' <"$mnt/$path" >"$dir/changed"
+        dd if="$dir/changed" of="$mnt/$path" bs=1M conv=notrunc status=none
+        left=$((left - size))
+    done
+    echo "of $all bytes in files, $((all / 100)) are changed" >&2
+    umount "$mnt"
+    status=$?
+    rm -rf "$dir"
+    return $status
+}
+
+# A new version of Debian's disk, of whose files' bytes 1 % have changed: its path.
+changed_disk() {
+    local raw new=$PWD/build/bench/debian-changed.raw
+    raw=$(debian_raw) || return
+    if [ ! -s "$new" ] || [ "$new" -ot "$raw" ]; then
+        cp --sparse=always "$raw" "$new.making" && change_files "$new.making" && mv "$new.making" "$new" || return
+    fi
+    echo "$new"
+}
+
+# casync's chunks of both versions, old.caibx and new.caibx: their folder.
+casync_store() {
+    local raw new casync=$PWD/build/bench/casync
+    raw=$(debian_raw) && new=$(changed_disk) || return
+    if [ ! "$casync/new.caibx" -nt "$new" ]; then
+        rm -rf "$casync" && mkdir "$casync" &&
+            casync make --store="$casync/chunks.castr" "$casync/old.caibx" "$raw" >&2 &&
+            casync make --store="$casync/chunks.castr" "$casync/new.caibx" "$new" >&2 || return
+    fi
+    echo "$casync"
+}
+
 # $PACKAGE with what it touches until it has settled laid first: its path.
 trained_package() {
     local trained=${PACKAGE%.nxpk}-trained.nxpk

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# What the benchmarks need and keep: the guests, the recorded boot, the trained package, a new version of the disk, compressed saves.  Two are made at a time, for a boot
-# under TCG has one processor; but a boot is recorded alone, for its pauses are to be the guest's own.
+# What the benchmarks need and keep: the guests, the recorded boot, the trained package, a new version of the disk, compressed saves.
+# Two are made at a time, for a boot under TCG has one processor; but a boot is recorded alone, for its pauses are to be the guest's own.
 . tests/lib/guests.sh
 . tests/bench/lib.sh
 bash tests/bench/record.sh || exit
@@ -11,7 +11,7 @@ saved=(debian-saved debian-saved-1g debian-saved-2g debian-saved-4g)
 make_it() {
     case $1 in
     trained) package debian && trained_package ;;
-    newversion) bash tests/bench/newversion.sh ;;
+    newversion) package debian && casync_store ;;
     debian-saved) guest "$1" && compressed_save "$1" xz && { [ -n "${QUICK:-}" ] || compressed_save "$1" zstd; } ;;
     *) guest "$1" ;;
     esac

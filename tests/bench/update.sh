@@ -7,9 +7,7 @@
 . tests/lib/qemu.sh
 . tests/bench/lib.sh
 package debian >&2 || exit
-bash tests/bench/newversion.sh || exit
-raw=$(debian_raw) || exit
-new=$PWD/build/bench/debian-changed.raw casync=$PWD/build/bench/casync
+raw=$(debian_raw) && new=$(changed_disk) && casync=$(casync_store) || exit
 sed "s|<source file='[^']*'|<source file='$new'|; s|type='qcow2'|type='raw'|" "$GUEST/domain.xml" >"$WORK/domain.xml"
 "$BUILD/nxpack" -q -k "$KEY" "$WORK/domain.xml" "$WORK/www/new.nxpk" || exit
 publish "$PACKAGE"

@@ -20,6 +20,13 @@ fail() {
     exit 1
 }
 
+# once_more COMMAND...: what fetches packages: a mirror may be in the middle of its update, and not half a minute later.
+once_more() {
+    "$@" && return
+    sleep 30
+    "$@"
+}
+
 # make_once NAME INPUT...: go on only if build/guests/NAME was not made from these
 # very inputs (this file and the script are always among them); else the script
 # ends here, successfully.  Two scripts that make the same thing wait for each

@@ -27,15 +27,12 @@ rm -f "$1/var/lib/dbus/machine-id"
 echo 6e78706b0000400080000000deb1a012 >"$1/etc/machine-id"
 END
 chmod 755 "$new/customize"
-# A mirror may be in the middle of its update: then once more.
-for wait in 30 0; do
-    ! mmdebstrap --quiet --mode=root --variant=important --include="linux-image-cloud-amd64,systemd-sysv,dbus,$tools" \
-        --customize-hook="$new/customize" bookworm "$root" "$mirror" >"$new/log" 2>&1 || break
-    tail -n 20 "$new/log" >&2
-    [ $wait != 0 ] || fail "mmdebstrap failed"
+bootstrap() {
     rm -rf "$root"
-    sleep $wait
-done
+    mmdebstrap --quiet --mode=root --variant=important --include="linux-image-cloud-amd64,systemd-sysv,dbus,$tools" \
+        --customize-hook="$new/customize" bookworm "$root" "$mirror" >"$new/log" 2>&1 || { tail -n 20 "$new/log" >&2; return 1; }
+}
+once_more bootstrap || fail "mmdebstrap failed"
 
 # One partition, made from the folder; extlinux wants to see it mounted.
 mkdir -p "$root/boot/extlinux"

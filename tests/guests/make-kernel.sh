@@ -21,15 +21,13 @@ apt_ours() {
     "apt-$1" -q -o Dir::State="$work" -o Dir::State::status="$work/status" -o Dir::Cache="$work" \
         -o APT::Architecture="$arch" -o APT::Architectures="$arch" -o APT::Sandbox::User=root "${@:2}"
 }
-# A mirror may be in the middle of its update: what counts is whether the packages can be had, now or a little later.
-for wait in 30 0; do
+# An update that fails does not matter: what counts is whether the packages can be had.
+download() {
     apt_ours get update >"$work/log" 2>&1 || true
     image=$(apt_ours cache depends "$meta" 2>/dev/null | sed -n 's/.*Depends: \(linux-image-.*\)/\1/p' | head -n 1)
-    [ -z "$image" ] || ! (cd "$work" && apt_ours get download "$image" busybox-static) >>"$work/log" 2>&1 || break
-    cat "$work/log" >&2
-    [ $wait != 0 ] || fail "cannot download ${image:-$meta} and busybox-static for $arch"
-    sleep $wait
-done
+    [ -n "$image" ] && (cd "$work" && apt_ours get download "$image" busybox-static) >>"$work/log" 2>&1 || { cat "$work/log" >&2; return 1; }
+}
+once_more download || fail "cannot download ${image:-$meta} and busybox-static for $arch"
 for deb in "$work"/*.deb; do
     dpkg-deb -x "$deb" "$work/root"
 done

@@ -25,18 +25,18 @@ start_nginx_cache() {
 
 # start_varnish_cache [VCL]: with another VCL, and as Varnish is unless told otherwise.
 start_varnish_cache() {
-    local varnishd vcl=${1:-} options=()
+    local varnishd vcl=${1:-varnish/nxpk-cache.vcl} gzip=off
+    [ $# = 0 ] || gzip=on
     varnishd=$(http_find varnishd) || { echo 'varnish is not installed'; return 77; }
     ORIGIN_PORT=$SERVER_PORT
     http_new_home varnish
     http_configure() {
-        sed "s/origin.example.org/127.0.0.1/; s/\"80\"/\"$ORIGIN_PORT\"/" "${vcl:-varnish/nxpk-cache.vcl}" >"$HTTP_HOME/nxpk-cache.vcl"
+        sed "s/origin.example.org/127.0.0.1/; s/\"80\"/\"$ORIGIN_PORT\"/" "$vcl" >"$HTTP_HOME/nxpk-cache.vcl"
     }
     run_varnish() {
         exec "$varnishd" -j none -F -n "$HTTP_HOME/run" -P "$HTTP_HOME/pid" -f "$HTTP_HOME/nxpk-cache.vcl" \
-            -a "127.0.0.1:$SERVER_PORT" -s "file,$HTTP_HOME/storage,1G" "${options[@]}"
+            -a "127.0.0.1:$SERVER_PORT" -s "file,$HTTP_HOME/storage,1G" -p "http_gzip_support=$gzip"
     }
-    [ -n "$vcl" ] || options=(-p http_gzip_support=off)
     http_run_bound run_varnish || return
     URL_BASE=http://127.0.0.1:$SERVER_PORT
     wait_for 20 "$SERVER_PID" curl -so /dev/null "$URL_BASE/" || { cat "$SERVER_LOG" >&2; return 1; }
