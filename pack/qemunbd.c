@@ -2,6 +2,7 @@
 #include "pack/qemunbd.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -78,7 +79,14 @@ static int connect_with_stderr(const struct nx_qemunbd *server, const char *form
     int ret = connect_activated(server->nbd, server->path, format, writable);
     if (dup2(saved, STDERR_FILENO) < 0)
         return nx_fail_errno(err, "stderr");
-    return ret < 0 ? nx_qemunbd_fail(server, err) : 0;
+    if (ret == 0)
+        return 0;
+    nx_qemunbd_fail(server, err);
+    /* One that nobody has connected to waits for that for ever, and nbd_close() for its end.  Until it is qemu-nbd it has
+     * our handler of SIGTERM.
+     */
+    nbd_kill_subprocess(server->nbd, SIGKILL);
+    return -1;
 }
 
 /* qemu-nbd allocates each request's buffer anew.  By glibc's default they go back to the kernel when freed, to be

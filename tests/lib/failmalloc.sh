@@ -2,10 +2,10 @@
 # Programs while memory runs out (tests/preload/failmalloc.h).  Sourced by bash with the tree's root as its working
 # directory, after tests/lib/pack.sh.
 #
-#     without_memory WHAT own|all MOST COMMAND...
+#     without_memory WHAT own|all|LIBRARY MOST COMMAND...
 #
 # runs the command again and again, each time without its Nth allocation: of its own ("own"), or the libraries', too
-# ("all"); at most about MOST of them, evenly (0: every one).  It must end with status 1 and words on stderr, or with status
+# ("all"), or of one that it is linked with (libnbd.so); at most about MOST of them, evenly (0: every one).  It must end with status 1 and words on stderr, or with status
 # 0 and the right result; never by a signal, never later than 60 s.  The caller defines
 #     prepare        before each run
 #     is_right       the result of a run with status 0 is the right one
@@ -19,11 +19,16 @@ crash_is_known() { false; }
 
 # Its Nth allocation fails: sets STATUS, COUNTED and FAILED.
 run_without() {
-    local scope=$1 n=$2
+    local n=$2 counted=()
+    case $1 in
+    own) counted=(NX_FAIL_OWN=1) ;;
+    all) ;;
+    *) counted=(NX_FAIL_OF="$1") ;;
+    esac
     shift 2
     rm -f "$TALLY" "$TRACE"
     timeout 60 env LD_PRELOAD="$FAILMALLOC" NX_FAIL_ALLOC="$n" NX_FAIL_PROGRAM="${1##*/}" \
-        NX_FAIL_TALLY="$TALLY" NX_FAIL_TRACE="$TRACE" ${scope:+NX_FAIL_OWN=1} "$@" >"$work/.out" 2>"$work/.err" </dev/null
+        NX_FAIL_TALLY="$TALLY" NX_FAIL_TRACE="$TRACE" "${counted[@]}" "$@" >"$work/.out" 2>"$work/.err" </dev/null
     STATUS=$?
     read -r COUNTED FAILED < <(od -An -v -tu8 "$TALLY")
 }
@@ -51,11 +56,10 @@ judge() {
 }
 
 without_memory() {
-    local what=$1 scope=$2 most=$3 n right=0 errors=0 known=0 total own=
+    local what=$1 scope=$2 most=$3 n right=0 errors=0 known=0 total
     shift 3
-    [ "$scope" = all ] || own=1
     prepare
-    n=none run_without "$own" 999999999 "$@"
+    n=none run_without "$scope" 999999999 "$@"
     [ "$STATUS" = 0 ] && is_right || { n=none wrong "status $STATUS with all its memory"; return; }
     total=$COUNTED FAILED=1
     local step=$((most ? total / most + 1 : 1))
@@ -63,7 +67,7 @@ without_memory() {
     for ((n = 1; FAILED > 0; n += step)); do
         [ $failed -lt 10 ] || return
         prepare
-        run_without "$own" $n "$@"
+        run_without "$scope" $n "$@"
         judge
     done
     echo "$what: $total allocations ($scope), $((right + errors + known)) runs: $errors errors, $right right, $known known crashes of libraries"

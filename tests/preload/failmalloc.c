@@ -35,13 +35,15 @@ struct object {
     uintptr_t start, end; /* of its code */
 };
 
-static struct object own, libc;
+static struct object own, libc, library;
+static const char *library_name; /* NULL: whoever asks */
 
 static int find_object(struct dl_phdr_info *info, size_t size, void *opaque)
 {
-    struct object *object = !info->dlpi_name[0] && !own.end        ? &own
-                            : strstr(info->dlpi_name, "/libc.so.") ? &libc
-                                                                   : NULL;
+    struct object *object = !info->dlpi_name[0] && !own.end                         ? &own
+                            : strstr(info->dlpi_name, "/libc.so.")                  ? &libc
+                            : library_name && strstr(info->dlpi_name, library_name) ? &library
+                                                                                    : NULL;
     for (int i = 0; object && i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
         if (p->p_type == PT_LOAD && (p->p_flags & PF_X))
@@ -92,6 +94,13 @@ static bool is_own(uintptr_t asker)
     return *place == asker;
 }
 
+static bool is_counted(uintptr_t asker)
+{
+    if (library_name)
+        return is_in(&library, asker);
+    return !count_own || is_own(asker);
+}
+
 static void write_trace(void)
 {
     void *frames[DEPTH];
@@ -105,7 +114,7 @@ UNWATCHED static bool must_fail(void *asker)
         return false;
     inside = true;
     bool fails = false;
-    if (!count_own || is_own((uintptr_t)asker)) {
+    if (is_counted((uintptr_t)asker)) {
         uint64_t n = ++tally->counted;
         fails = n == fail_at || (fail_after && n > fail_at);
     }
@@ -167,6 +176,7 @@ __attribute__((constructor)) static void start(void)
         return;
     char *end;
     uint64_t n = strtoull(wanted, &end, 10);
+    library_name = getenv("NX_FAIL_OF");
     find_objects();
     share_tally();
     trace_fd = open_file("NX_FAIL_TRACE");

@@ -5,6 +5,7 @@
  *     NX_FAIL_ALLOC=N      the Nth allocation fails; "N+": and all after it
  *     NX_FAIL_PROGRAM=P    only in programs of this name: what they start inherits the environment
  *     NX_FAIL_OWN=1        count only what the program's own code asks for, itself or through libc (strdup, fopen …)
+ *     NX_FAIL_OF=LIBRARY   count only what this one asks for, such as libnbd.so
  *     NX_FAIL_TALLY=FILE   how many were counted and how many failed: two u64, shared by forked processes
  *     NX_FAIL_TRACE=FILE   who asked for what failed
  *
